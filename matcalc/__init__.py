@@ -1,0 +1,1 @@
+"""matcalc: matrix-derivative rules written by hand, and the tool that verifies them."""

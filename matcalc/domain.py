@@ -1,0 +1,614 @@
+"""Sets of inputs: which points a rule is for, and along which tangents it is differentiated there.
+
+A domain owns its points *and* its tangent space. It does not draw anything itself: it shapes noise (any array of ordinary
+numbers) into a point or a tangent, so that a random generator and Hypothesis build cases by the same code, and a case shrinks
+when its noise shrinks.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from matcalc.array import (
+    absolute,
+    argsort,
+    diagonal,
+    eigh,
+    exp,
+    eye,
+    largest,
+    mean,
+    norm,
+    ones_like,
+    qr,
+    sigmoid,
+    sign,
+    skew,
+    smallest,
+    step,
+    sym,
+    thin_svd,
+    total,
+    tril,
+    triu,
+    zeros_like,
+)
+from matcalc.array import where as choose
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Sizes = dict[str, int]
+FAR = float("inf")
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """The length of one axis: a name shared with other inputs, or a fixed number; never below `least`."""
+
+    name: str
+    least: int = 0
+
+    @property
+    def fixed(self) -> int | None:
+        """The length itself where it is a number."""
+        return int(self.name) if self.name.isdigit() else None
+
+    def length(self, sizes: Mapping[str, int]) -> int:
+        """The length under the given sizes."""
+        return self.fixed if self.fixed is not None else sizes[self.name]
+
+
+def _dimensions(text: str) -> tuple[Dimension, ...]:
+    """`"n p"`, `"n>=2"`, `"3 n"` as dimensions."""
+    dimensions = []
+    for word in text.split():
+        match = re.fullmatch(r"(\d+)|([A-Za-z]\w*)(?:>=(\d+))?", word)
+        if not match:
+            raise ValueError(f'a dimension is a name, a number, or a name with its least size like "n>=2", but {word!r} came')
+        dimensions.append(Dimension(match[1] or match[2], int(match[3] or 0)))
+    return tuple(dimensions)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """All real arrays of a shape; the other domains narrow this one.
+
+    `dims` names the axes: domains of one rule that share a name share that size. `held` marks an input that is not
+    differentiated. `scale` is the size of a typical entry.
+    """
+
+    dims: tuple[Dimension, ...] = ()
+    held: bool = False
+    scale: float = 1.0
+
+    word: ClassVar[str] = "real"
+    least: ClassVar[int] = 0
+    tangent_only: ClassVar[bool] = False
+    "Whether a gradient must itself lie in the tangent space (a triangle that is not read gets exact zeros)."
+
+    def __str__(self) -> str:
+        kinds = {0: "number", 1: "vector", 2: "matrix"}
+        size = " x ".join(d.name for d in self.dims)
+        return f"{self.word} {kinds.get(len(self.dims), 'array')}" + (f" ({size})" if size else "") + (", held" if self.held else "")
+
+    @property
+    def latex(self) -> str:
+        """The set, in TeX."""
+        return rf"\mathbb{{R}}^{{{self._size}}}" if self.dims else r"\mathbb{R}"
+
+    @property
+    def _size(self) -> str:
+        return r" \times ".join(d.name for d in self.dims)
+
+    def shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The shape of a point under the given sizes."""
+        return tuple(d.length(sizes) for d in self.dims)
+
+    def admits(self, sizes: Mapping[str, int]) -> bool:
+        """Whether points of these sizes exist."""
+        return all(d.length(sizes) >= max(d.least, self.least) for d in self.dims)
+
+    # --- points and tangents: what subclasses override ----------------------------------------------------------------------
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        """A point made of noise of the point's shape; `spread` asks for a condition number where there is such a thing."""
+        del spread
+        return self.scale * noise
+
+    def tangent(self, point: Any, noise: Any) -> Any:
+        """A tangent at the point: the noise, projected on the tangent space (an orthogonal projection)."""
+        del point
+        return noise
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        """How far one may go from the point along plus or minus the tangent without leaving the domain."""
+        del point, tangent
+        return FAR
+
+
+def _entrywise_reach(distance: Any, tangent: Any) -> float:
+    """The first entry to cover its distance to the edge."""
+    if 0 in distance.shape:
+        return FAR
+    speed = absolute(tangent)
+    return float(smallest(choose(speed > 0, distance / choose(speed > 0, speed, 1.0), FAR)))
+
+
+def _singular_values(n: int, spread: float, like_: Any) -> Any:
+    """n numbers from 1 down to 1/spread in equal ratios, or mildly uneven around 1 where no spread is asked for."""
+    ramp = total(tril(eye(n, like_) * 0 + 1), axis=1) - 1  # 0, 1, ..., n-1
+    fraction = ramp / max(n - 1, 1)
+    return spread**-fraction if spread > 1 else 1.5 - 0.75 * fraction
+
+
+@dataclass(frozen=True)
+class Positive(Domain):
+    """Arrays with positive entries."""
+
+    word: ClassVar[str] = "positive"
+
+    @property
+    def latex(self) -> str:
+        return rf"\mathbb{{R}}_{{>0}}^{{{self._size}}}" if self.dims else r"\mathbb{R}_{>0}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        return self.scale * (0.25 + absolute(noise))
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        return _entrywise_reach(point, tangent)
+
+
+@dataclass(frozen=True)
+class Nonzero(Domain):
+    """Arrays without zero entries: both signs, and a kink or a pole at 0."""
+
+    word: ClassVar[str] = "nonzero"
+
+    @property
+    def latex(self) -> str:
+        return rf"(\mathbb{{R}} \setminus 0)^{{{self._size}}}" if self.dims else r"\mathbb{R} \setminus 0"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        return self.scale * (noise + choose(noise < 0, -0.25 * ones_like(noise), 0.25))
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        return _entrywise_reach(absolute(point), tangent)
+
+
+@dataclass(frozen=True)
+class Interval(Domain):
+    """Arrays with entries strictly between two numbers."""
+
+    low: float = 0.0
+    high: float = 1.0
+
+    word: ClassVar[str] = "bounded"
+
+    @property
+    def latex(self) -> str:
+        return f"({self.low:g}, {self.high:g})" + (f"^{{{self._size}}}" if self.dims else "")
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        return self.low + (self.high - self.low) * sigmoid(noise)
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        low, high = point - self.low, self.high - point
+        return _entrywise_reach(choose(low < high, low, high), tangent)
+
+
+@dataclass(frozen=True)
+class Distinct(Domain):
+    """Vectors whose entries differ from each other: no ties."""
+
+    word: ClassVar[str] = "tie-free"
+
+    @property
+    def latex(self) -> str:
+        return rf"\{{x \in \mathbb{{R}}^{{{self._size}}} : x_i \ne x_j\}}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        ranks = noise * 0 + argsort(argsort(noise))
+        return self.scale * (noise + 0.5 * ranks)
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        n = point.shape[-1]
+        gap = absolute(point[:, None] - point[None, :]) + 1e9 * eye(n, point)
+        return _entrywise_reach(gap, tangent[:, None] - tangent[None, :])
+
+
+@dataclass(frozen=True)
+class Simplex(Domain):
+    """Vectors of positive weights that sum to one (along the last axis)."""
+
+    word: ClassVar[str] = "probability"
+    least: ClassVar[int] = 1
+
+    @property
+    def latex(self) -> str:
+        return rf"\Delta^{{{self._size}}}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        weights = exp(noise)
+        return weights / total(weights, axis=-1, keepdims=True)
+
+    def tangent(self, point: Any, noise: Any) -> Any:
+        del point
+        return noise - mean(noise, axis=-1, keepdims=True)
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        return _entrywise_reach(point, tangent)
+
+
+@dataclass(frozen=True)
+class OneHot(Domain):
+    """Class labels as vectors with a single one (along the last axis)."""
+
+    word: ClassVar[str] = "one-hot"
+    least: ClassVar[int] = 1
+
+    @property
+    def latex(self) -> str:
+        return rf"\{{0,1\}}^{{{self._size}}},\ \mathbf{{1}}^\top y = 1"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        order = argsort(argsort(noise)) if noise.ndim == 1 else noise.argsort(axis=-1).argsort(axis=-1)
+        return noise * 0 + (order == noise.shape[-1] - 1)
+
+
+@dataclass(frozen=True)
+class Signs(Domain):
+    """Arrays of -1 and 1."""
+
+    word: ClassVar[str] = "sign"
+
+    @property
+    def latex(self) -> str:
+        return rf"\{{-1,1\}}^{{{self._size}}}" if self.dims else r"\{-1,1\}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        return choose(noise < 0, -ones_like(noise), 1.0)
+
+
+@dataclass(frozen=True)
+class Symmetric(Domain):
+    """Symmetric matrices; tangents are symmetric, gradients are given in the ambient space."""
+
+    word: ClassVar[str] = "symmetric"
+
+    @property
+    def latex(self) -> str:
+        return rf"\mathbb{{S}}^{{{self.dims[0].name}}}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        return self.scale * sym(noise)
+
+    def tangent(self, point: Any, noise: Any) -> Any:
+        del point
+        return sym(noise)
+
+
+@dataclass(frozen=True)
+class SimpleSpectrum(Symmetric):
+    """Symmetric matrices whose eigenvalues differ from each other."""
+
+    word: ClassVar[str] = "simple-spectrum symmetric"
+
+    @property
+    def latex(self) -> str:
+        return rf"\{{S \in \mathbb{{S}}^{{{self.dims[0].name}}} : \lambda_i \ne \lambda_j\}}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        lam, V = eigh(sym(noise))
+        if spread > 1 and lam.shape[0] > 1:
+            lam = lam * 0 - 1 + 2 * _singular_values(lam.shape[0], spread, noise)  # two eigenvalues close to each other
+        else:
+            lam = lam + 0.5 * Distinct(self.dims).point(0 * lam)
+        return self.scale * sym((V * lam) @ V.mT)
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        lam = eigh(point)[0]
+        if lam.shape[0] < 2:
+            return FAR
+        return float(smallest(lam[1:] - lam[:-1]) / (2 * norm(tangent)))
+
+
+@dataclass(frozen=True)
+class PositiveDefinite(Symmetric):
+    """Symmetric positive definite matrices."""
+
+    word: ClassVar[str] = "positive definite"
+
+    @property
+    def latex(self) -> str:
+        return rf"\mathbb{{S}}_{{++}}^{{{self.dims[0].name}}}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        if 0 in noise.shape:
+            return noise
+        V = eigh(sym(noise))[1]
+        return self.scale * sym((V * _singular_values(noise.shape[0], spread, noise)) @ V.mT)
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        if 0 in point.shape:
+            return FAR
+        return float(eigh(point)[0][0] / norm(tangent))
+
+
+@dataclass(frozen=True)
+class FullRank(Domain):
+    """Matrices of full rank: square and invertible, tall with independent columns, or wide with independent rows."""
+
+    word: ClassVar[str] = "full-rank"
+
+    @property
+    def latex(self) -> str:
+        if len({d.name for d in self.dims}) == 1:
+            return rf"GL({self.dims[0].name})"
+        return rf"\mathbb{{R}}^{{{self._size}}}_{{\text{{full rank}}}}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        if 0 in noise.shape:
+            return noise
+        U, s, Vt = thin_svd(noise)
+        return self.scale * (U * _singular_values(s.shape[0], spread, noise)) @ Vt
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        if 0 in point.shape:
+            return FAR
+        return float(thin_svd(point)[1][-1] / norm(tangent))
+
+
+@dataclass(frozen=True)
+class Tall(FullRank):
+    """Matrices with independent columns: at least as many rows as columns."""
+
+    word: ClassVar[str] = "full-column-rank"
+
+    def admits(self, sizes: Mapping[str, int]) -> bool:
+        rows, columns = self.shape(sizes)
+        return super().admits(sizes) and rows >= columns
+
+
+@dataclass(frozen=True)
+class DistinctSingularValues(FullRank):
+    """Full-rank matrices whose singular values differ from each other."""
+
+    word: ClassVar[str] = "simple-spectrum full-rank"
+
+    @property
+    def latex(self) -> str:
+        return rf"\{{A \in \mathbb{{R}}^{{{self._size}}} : \sigma_i \ne \sigma_j, \sigma_i > 0\}}"
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        if 0 in point.shape:
+            return FAR
+        s = thin_svd(point)[1]
+        gap = smallest(s[:-1] - s[1:]) / 2 if s.shape[0] > 1 else s[-1]
+        return float(min(gap, s[-1]) / norm(tangent))
+
+
+@dataclass(frozen=True)
+class LowerTriangular(Domain):
+    """Lower triangular matrices with positive diagonal; what stands above the diagonal is zero and is not read."""
+
+    word: ClassVar[str] = "lower triangular"
+    tangent_only: ClassVar[bool] = True
+
+    @property
+    def latex(self) -> str:
+        return rf"\mathbb{{L}}_{{+}}^{{{self.dims[0].name}}}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        d = diagonal(noise)
+        positive = (0.5 + absolute(d)) * (_singular_values(d.shape[0], spread, noise) if spread > 1 else 1)
+        return self.scale * (tril(noise, -1) / 2 + positive[:, None] * eye(noise.shape[0], noise))
+
+    def tangent(self, point: Any, noise: Any) -> Any:
+        del point
+        return tril(noise)
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        return _entrywise_reach(diagonal(point), diagonal(tangent))
+
+
+@dataclass(frozen=True)
+class UpperTriangular(LowerTriangular):
+    """Upper triangular matrices with positive diagonal; what stands below the diagonal is zero and is not read."""
+
+    word: ClassVar[str] = "upper triangular"
+
+    @property
+    def latex(self) -> str:
+        return rf"\mathbb{{U}}_{{+}}^{{{self.dims[0].name}}}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        return super().point(noise.mT, spread).mT
+
+    def tangent(self, point: Any, noise: Any) -> Any:
+        del point
+        return triu(noise)
+
+
+@dataclass(frozen=True)
+class Skew(Domain):
+    """Skew-symmetric matrices."""
+
+    word: ClassVar[str] = "skew-symmetric"
+
+    @property
+    def latex(self) -> str:
+        return rf"\mathfrak{{so}}({self.dims[0].name})"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        return self.scale * skew(noise)
+
+    def tangent(self, point: Any, noise: Any) -> Any:
+        del point
+        return skew(noise)
+
+
+@dataclass(frozen=True)
+class Orthonormal(Domain):
+    """Matrices with orthonormal columns (the Stiefel manifold); tangents satisfy Qᵀ dQ + dQᵀ Q = 0."""
+
+    word: ClassVar[str] = "orthonormal"
+
+    @property
+    def latex(self) -> str:
+        return rf"\mathrm{{St}}({', '.join(d.name for d in reversed(self.dims))})"
+
+    def admits(self, sizes: Mapping[str, int]) -> bool:
+        rows, columns = self.shape(sizes)
+        return super().admits(sizes) and rows >= columns
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        return qr(noise + eye(noise.shape[0], noise, noise.shape[1]) / 4)[0]
+
+    def tangent(self, point: Any, noise: Any) -> Any:
+        return noise - point @ sym(point.mT @ noise)
+
+
+@dataclass(frozen=True)
+class Contraction(Domain):
+    """Square matrices of spectral norm below one half: I - A is invertible and the Neumann series converges."""
+
+    word: ClassVar[str] = "contracting"
+
+    @property
+    def latex(self) -> str:
+        return rf"\{{A \in \mathbb{{R}}^{{{self._size}}} : \|A\|_2 < 1\}}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        return noise / (2 * (1 + norm(noise)))
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        return float((1 - norm(point)) / norm(tangent))
+
+
+# --- how a rule names them ---------------------------------------------------------------------------------------------------
+
+
+def held(domain: Domain) -> Domain:
+    """The same set, for an input that is not differentiated."""
+    return replace(domain, held=True)
+
+
+def scaled(scale: float, domain: Domain) -> Domain:
+    """The same set, its points drawn with entries of about this size."""
+    return replace(domain, scale=scale)
+
+
+def real(dims: str = "") -> Domain:
+    """Real arrays: `real()` a number, `real("n")` a vector, `real("n p")` a matrix."""
+    return Domain(_dimensions(dims))
+
+
+def positive(dims: str = "") -> Domain:
+    """Arrays with positive entries."""
+    return Positive(_dimensions(dims))
+
+
+def nonzero(dims: str = "") -> Domain:
+    """Arrays without zero entries."""
+    return Nonzero(_dimensions(dims))
+
+
+def interval(low: float, high: float, dims: str = "") -> Domain:
+    """Arrays with entries strictly between `low` and `high`."""
+    if not low < high:
+        raise ValueError(f"an interval needs low < high, but low = {low} and high = {high} came")
+    return Interval(_dimensions(dims), low=low, high=high)
+
+
+def distinct(dims: str) -> Domain:
+    """Vectors without ties."""
+    return Distinct(_dimensions(dims))
+
+
+def simplex(dims: str) -> Domain:
+    """Probability vectors (rows of a matrix)."""
+    return Simplex(_dimensions(dims))
+
+
+def one_hot(dims: str) -> Domain:
+    """Class labels as one-hot vectors (rows of a matrix)."""
+    return OneHot(_dimensions(dims))
+
+
+def signs(dims: str = "") -> Domain:
+    """Arrays of -1 and 1."""
+    return Signs(_dimensions(dims))
+
+
+def symmetric(n: str) -> Domain:
+    """Symmetric matrices."""
+    return Symmetric(_dimensions(f"{n} {n}"))
+
+
+def simple_spectrum(n: str) -> Domain:
+    """Symmetric matrices with distinct eigenvalues."""
+    return SimpleSpectrum(_dimensions(f"{n} {n}"))
+
+
+def positive_definite(n: str) -> Domain:
+    """Symmetric positive definite matrices."""
+    return PositiveDefinite(_dimensions(f"{n} {n}"))
+
+
+def invertible(n: str) -> Domain:
+    """Invertible square matrices, of both signs of the determinant."""
+    return FullRank(_dimensions(f"{n} {n}"))
+
+
+def full_rank(dims: str) -> Domain:
+    """Matrices of full rank, of any shape."""
+    return FullRank(_dimensions(dims))
+
+
+def tall(dims: str) -> Domain:
+    """Matrices with independent columns."""
+    return Tall(_dimensions(dims))
+
+
+def distinct_singular_values(dims: str) -> Domain:
+    """Full-rank matrices with distinct singular values."""
+    return DistinctSingularValues(_dimensions(dims))
+
+
+def lower_triangular(n: str) -> Domain:
+    """Lower triangular matrices with positive diagonal."""
+    return LowerTriangular(_dimensions(f"{n} {n}"))
+
+
+def upper_triangular(n: str) -> Domain:
+    """Upper triangular matrices with positive diagonal."""
+    return UpperTriangular(_dimensions(f"{n} {n}"))
+
+
+def skew_symmetric(n: str) -> Domain:
+    """Skew-symmetric matrices."""
+    return Skew(_dimensions(f"{n} {n}"))
+
+
+def orthonormal(dims: str) -> Domain:
+    """Matrices with orthonormal columns."""
+    return Orthonormal(_dimensions(dims))
+
+
+def contraction(n: str) -> Domain:
+    """Square matrices of spectral norm below one half."""
+    return Contraction(_dimensions(f"{n} {n}"))

@@ -1,0 +1,1 @@
+"""The catalogue: matrix-derivative rules, one module a topic."""

@@ -14,7 +14,7 @@ from array_api_compat import array_namespace, is_array_api_obj, is_jax_array, is
 from matcalc import native
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 class AnyArray(Protocol):
@@ -43,6 +43,9 @@ class AnyArray(Protocol):
 
 
 Array = TypeVar("Array", bound=AnyArray)
+
+BLOCK = 128
+"Triangular matrices of more rows than this are worked on in halves."
 
 # --- what an array is -------------------------------------------------------------------------------------------------------
 
@@ -310,6 +313,11 @@ def stack(parts: Sequence[Array], axis: int = 0) -> Array:
     return array_namespace(*parts).stack(list(parts), axis=axis)
 
 
+def block(rows: Sequence[Sequence[Array]]) -> Array:
+    """A matrix of blocks, given row by row."""
+    return concat([concat(row, axis=-1) for row in rows], axis=-2)
+
+
 def flip(x: Array, axis: int | None = None) -> Array:
     """The entries in reverse order along an axis."""
     return array_namespace(x).flip(x, axis=axis)
@@ -424,9 +432,53 @@ def cho_solve(L: Array, B: Array) -> Array:
 
 
 def cho_inverse(L: Array) -> Array:
-    """(L Lᵀ)⁻¹, symmetric to the last bit."""
-    L_inv = solve_lower(L, identity_like(L))
-    return L_inv.mT @ L_inv
+    """(L Lᵀ)⁻¹, L lower triangular."""
+    return _gram_of_lower(inv_lower(L))
+
+
+def inv_lower(L: Array) -> Array:
+    """Inverse of a lower triangular matrix; what stands above its diagonal is not read.
+
+    Large ones are split in halves, because products of matrices run several times faster than triangular solves.
+    """
+    n = L.shape[-1]
+    if n <= BLOCK:
+        return solve_lower(L, identity_like(L))
+    half = n // 2
+    top, bottom = inv_lower(L[..., :half, :half]), inv_lower(L[..., half:, half:])
+    return block([[top, zeros((half, n - half), L)], [-(bottom @ (L[..., half:, :half] @ top)), bottom]])
+
+
+def _gram_of_lower(M: Array) -> Array:
+    """Mᵀ M of a lower triangular matrix, in halves that skip its zeros."""
+    n = M.shape[-1]
+    if n <= BLOCK:
+        return M.mT @ M
+    half = n // 2
+    corner, bottom = M[..., half:, :half], M[..., half:, half:]
+    side = bottom.mT @ corner
+    return block([[_gram_of_lower(M[..., :half, :half]) + corner.mT @ corner, side.mT], [side, _gram_of_lower(bottom)]])
+
+
+def lu_factor(A: Array) -> Any:
+    """The LU factorisation of an invertible matrix, for `lu_solve`."""
+    return native.lu_factor(A)
+
+
+def lu_solve(factors: Any, B: Array, *, transpose: bool = False) -> Array:
+    """X with A X = B (or Aᵀ X = B), A given by its LU factorisation; B is a matrix or a vector."""
+    if B.ndim == 1:
+        return native.lu_solve(factors, B[:, None], transpose=transpose)[:, 0]
+    return native.lu_solve(factors, B, transpose=transpose)
+
+
+def lu(A: Array) -> tuple[Array, Array]:
+    """L (unit lower triangular) and U (upper triangular) with L U = A, where the columns of A are diagonally dominant.
+
+    For such a matrix partial pivoting interchanges no rows.
+    """
+    packed = native.lu_packed(A)
+    return tril(packed, -1) + identity_like(packed), triu(packed)
 
 
 def qr(A: Array) -> tuple[Array, Array]:
@@ -442,6 +494,25 @@ def eigh(S: Array) -> tuple[Array, Array]:
     return lam, V
 
 
+def fix_signs(V: Array) -> Array:
+    """-1 or 1 for each column: the sign of its entry of largest magnitude, the first of those that differ by rounding only."""
+    xp = array_namespace(V)
+    n = V.shape[-2]
+    row = total(tril(ones((n, n), V), -1), axis=1)  # 0, 1, ..., n-1
+    chosen = xp.argmax(absolute(V) * (1 - row[:, None] / (1000 * n)), axis=-2)
+    pivot = total(where(row[:, None] == xp.astype(chosen, V.dtype), V, 0.0), axis=-2)
+    return where(pivot < 0, -ones_like(pivot), 1)
+
+
+def eig_real(A: Array) -> tuple[Array, Array]:
+    """Eigenvalues (ascending) and eigenvectors (columns of length 1, signs fixed) of a matrix whose spectrum is real."""
+    lam, V = native.eig_real(A)
+    order = argsort(lam)
+    V = take(V, order, axis=1)
+    V = V / sqrt(total(V * V, axis=0))
+    return take(lam, order), V * fix_signs(V)
+
+
 def thin_svd(A: Array) -> tuple[Array, Array, Array]:
     """U, s, Vᵀ with A = U diag(s) Vᵀ, s descending, as many columns as the smaller side of A."""
     U, s, Vt = array_namespace(A).linalg.svd(A, full_matrices=False)
@@ -451,3 +522,8 @@ def thin_svd(A: Array) -> tuple[Array, Array, Array]:
 def expm(A: Array) -> Array:
     """Matrix exponential."""
     return native.expm(A)
+
+
+def expm_and_differential(A: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """Matrix exponential, and its differential at A as a function of the tangent; on JAX they share one Padé approximant."""
+    return native.expm_and_differential(A)

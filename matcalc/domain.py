@@ -15,9 +15,11 @@ from matcalc.array import (
     absolute,
     argsort,
     diagonal,
+    eig_real,
     eigh,
     exp,
     eye,
+    inv,
     largest,
     mean,
     norm,
@@ -88,6 +90,8 @@ class Domain:
     least: ClassVar[int] = 0
     tangent_only: ClassVar[bool] = False
     "Whether a gradient must itself lie in the tangent space (a triangle that is not read gets exact zeros)."
+    discrete: ClassVar[bool] = False
+    "Whether points are isolated from each other: labels, signs."
 
     def __str__(self) -> str:
         kinds = {0: "number", 1: "vector", 2: "matrix"}
@@ -142,6 +146,11 @@ def _singular_values(n: int, spread: float, like_: Any) -> Any:
     ramp = total(tril(eye(n, like_) * 0 + 1), axis=1) - 1  # 0, 1, ..., n-1
     fraction = ramp / max(n - 1, 1)
     return spread**-fraction if spread > 1 else 1.5 - 0.75 * fraction
+
+
+def _any_size(noise: Any) -> Any:
+    """A positive number that varies with the noise: the size of a matrix whose singular values are prescribed."""
+    return exp(mean(noise) / 2)
 
 
 @dataclass(frozen=True)
@@ -252,6 +261,7 @@ class OneHot(Domain):
     """Class labels as vectors with a single one (along the last axis)."""
 
     word: ClassVar[str] = "one-hot"
+    discrete: ClassVar[bool] = True
     least: ClassVar[int] = 1
 
     @property
@@ -269,6 +279,7 @@ class Signs(Domain):
     """Arrays of -1 and 1."""
 
     word: ClassVar[str] = "sign"
+    discrete: ClassVar[bool] = True
 
     @property
     def latex(self) -> str:
@@ -337,7 +348,7 @@ class PositiveDefinite(Symmetric):
         if 0 in noise.shape:
             return noise
         V = eigh(sym(noise))[1]
-        return self.scale * sym((V * _singular_values(noise.shape[0], spread, noise)) @ V.mT)
+        return self.scale * _any_size(noise) * sym((V * _singular_values(noise.shape[0], spread, noise)) @ V.mT)
 
     def reach(self, point: Any, tangent: Any) -> float:
         if 0 in point.shape:
@@ -361,7 +372,7 @@ class FullRank(Domain):
         if 0 in noise.shape:
             return noise
         U, s, Vt = thin_svd(noise)
-        return self.scale * (U * _singular_values(s.shape[0], spread, noise)) @ Vt
+        return self.scale * _any_size(noise) * (U * _singular_values(s.shape[0], spread, noise)) @ Vt
 
     def reach(self, point: Any, tangent: Any) -> float:
         if 0 in point.shape:
@@ -479,6 +490,52 @@ class Orthonormal(Domain):
 
     def tangent(self, point: Any, noise: Any) -> Any:
         return noise - point @ sym(point.mT @ noise)
+
+
+@dataclass(frozen=True)
+class DominantColumns(Domain):
+    """Square matrices whose diagonal entries are larger than the rest of their column, in sum of magnitudes; of both signs."""
+
+    word: ClassVar[str] = "column diagonally dominant"
+
+    @property
+    def latex(self) -> str:
+        return rf"\{{A \in \mathbb{{R}}^{{{self._size}}} : |a_{{jj}}| > \sum_{{i \ne j}} |a_{{ij}}|\}}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        d = diagonal(noise)
+        identity = eye(noise.shape[0], noise)
+        others = total(absolute(noise * (1 - identity)), axis=0)
+        return self.scale * (noise + (others + 0.25) * choose(d < 0, -ones_like(d), 1.0) * identity)
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        excess = 2 * absolute(diagonal(point)) - total(absolute(point), axis=0)
+        return _entrywise_reach(excess, total(absolute(tangent), axis=0))
+
+
+@dataclass(frozen=True)
+class RealSpectrum(Domain):
+    """Square matrices, not symmetric in general, whose eigenvalues are real and differ from each other."""
+
+    word: ClassVar[str] = "real-spectrum"
+
+    @property
+    def latex(self) -> str:
+        return rf"\{{A \in \mathbb{{R}}^{{{self._size}}} : \lambda_i \in \mathbb{{R}}, \lambda_i \ne \lambda_j\}}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        V = eye(noise.shape[0], noise) + Contraction(self.dims).point(noise)
+        lam = Distinct(self.dims).point(diagonal(noise))
+        return self.scale * (V * lam) @ inv(V)
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        lam, V = eig_real(point)
+        if lam.shape[0] < 2:
+            return FAR
+        s = thin_svd(V)[1]  # no eigenvalue moves farther than the condition number of V times the change (Bauer and Fike)
+        return float(smallest(lam[1:] - lam[:-1]) * s[-1] / (2 * s[0] * norm(tangent)))
 
 
 @dataclass(frozen=True)
@@ -612,3 +669,13 @@ def orthonormal(dims: str) -> Domain:
 def contraction(n: str) -> Domain:
     """Square matrices of spectral norm below one half."""
     return Contraction(_dimensions(f"{n} {n}"))
+
+
+def dominant_columns(n: str) -> Domain:
+    """Matrices with strictly diagonally dominant columns."""
+    return DominantColumns(_dimensions(f"{n} {n}"))
+
+
+def real_spectrum(n: str) -> Domain:
+    """Matrices with real, distinct eigenvalues."""
+    return RealSpectrum(_dimensions(f"{n} {n}"))

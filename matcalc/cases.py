@@ -1,0 +1,222 @@
+"""Cases: the points, tangents and cotangents at which a rule is looked at.
+
+Drawn in batches of one shape from a seed, so that an oracle compiles once for many cases; or one at a time by Hypothesis, so
+that a failing case can be shrunk. Both shape noise into points through the rule's domains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+
+from matcalc.domain import Sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hypothesis.strategies import SearchStrategy
+    from numpy.typing import NDArray
+
+    from matcalc.rule import Rule
+
+    Arrays = tuple[NDArray[np.float64], ...]
+
+EPSILON = float(np.finfo(np.float64).eps)
+PERTURBATION = 8 * EPSILON
+"Relative size of the perturbations by which the conditioning of a derivative is measured."
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How hard to look: cases in all, and how many independent tangents and cotangents at each."""
+
+    cases: int
+    probes: int
+    perturbations: int
+    large: bool = False  # sizes up to 12 as well
+
+
+PROFILES = {
+    "quick": Profile(cases=48, probes=2, perturbations=2),
+    "default": Profile(cases=208, probes=2, perturbations=3),
+    "thorough": Profile(cases=1200, probes=4, perturbations=4, large=True),
+}
+
+SPREADS = (1.0, 1.0, 1e2, 1.0, 1e4, 1.0, 1e1, 1.0)
+SCALES = (1.0, 1.0, 1.0, 4.0, 1.0, 0.25, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Cases of one shape. Every array has the case as its first axis, and tangents and cotangents the probe as their second.
+
+    `neighbours` are the inputs moved by a few units in the last place: how far the derivative moves with them measures its
+    condition number.
+    """
+
+    sizes: Sizes
+    names: tuple[str, ...]
+    free: tuple[int, ...]  # positions of the inputs that are differentiated
+    inputs: Arrays
+    tangents: Arrays  # (cases, probes, *input shape), one for each free input
+    cotangents: Arrays  # (cases, probes, *value shape), one for each array of the value
+    neighbours: Arrays  # (cases, perturbations, *input shape)
+    reach: NDArray[np.float64]  # (cases, probes): how far along each tangent the domain goes
+
+    @property
+    def count(self) -> int:
+        """Number of cases."""
+        return len(self.inputs[0])
+
+    def point(self, case: int) -> Arrays:
+        """The inputs of one case."""
+        return tuple(np.asarray(x[case]) for x in self.inputs)
+
+
+def symbols(rule: Rule[Any, Any]) -> tuple[str, ...]:
+    """Names of the sizes a rule leaves open, in order of appearance."""
+    seen = dict.fromkeys(d.name for domain in rule.domains.values() for d in domain.dims if d.fixed is None)
+    return tuple(seen)
+
+
+def admitted(rule: Rule[Any, Any], sizes: Sizes) -> bool:
+    """Whether all domains of the rule have points of these sizes."""
+    return all(domain.admits(sizes) for domain in rule.domains.values())
+
+
+def groups(rule: Rule[Any, Any], profile: Profile) -> list[Sizes]:
+    """The sizes to look at: rising and falling (so that nothing is square by chance), all ones, all equal."""
+    names = symbols(rule)
+    if not names:
+        return [{}]
+    rising = {name: 2 + k for k, name in enumerate(names)}
+    falling = {name: 1 + len(names) - k for k, name in enumerate(names)}
+    candidates = [rising, falling, dict.fromkeys(names, 1), dict.fromkeys(names, 3)]
+    if len(names) == 1:
+        candidates = [{names[0]: n} for n in (3, 1, 2, 5)]
+    if profile.large:
+        candidates += [{name: 7 + 2 * k for k, name in enumerate(names)}, {name: 7 + 2 * (len(names) - k) for k, name in enumerate(names)}]
+    chosen = _distinct(sizes for sizes in candidates if admitted(rule, sizes))
+    if len(chosen) >= 2:
+        return chosen
+    lengths = range(1, 6)  # a domain with demands of its own (tall, at least 3): the first few sizes that it admits
+    found = (dict(zip(names, each, strict=True)) for each in product(lengths, repeat=len(names)))
+    return _distinct([*chosen, *(sizes for sizes in found if admitted(rule, sizes))])[:4]
+
+
+def empty_groups(rule: Rule[Any, Any]) -> list[Sizes]:
+    """Sizes with one of them zero, where the rule's domains allow it."""
+    names = symbols(rule)
+    found = ({name: 0 if name == empty else 2 for name in names} for empty in names)
+    return [sizes for sizes in found if admitted(rule, sizes)]
+
+
+def _distinct(groups_: Any) -> list[Sizes]:
+    return list({tuple(sizes.items()): sizes for sizes in groups_}.values())
+
+
+def generator(rule: Rule[Any, Any], seed: int, sizes: Sizes) -> np.random.Generator:
+    """Random numbers that depend on the seed, the rule's name and the sizes, and on nothing else that is run beside."""
+    return np.random.default_rng([seed, crc32(rule.name.encode()), *sizes.values()])
+
+
+def draw(rule: Rule[Any, Any], sizes: Sizes, count: int, seed: int, profile: Profile) -> Batch:
+    """`count` random cases of one shape, over several condition numbers and scales.
+
+    The cotangents need the shape of the value, so the rule is called once; what it raises comes through.
+    """
+    rng = generator(rule, seed, sizes)
+
+    def noises(shape: tuple[int, ...], *more: int) -> NDArray[np.float64]:
+        return rng.standard_normal((count, *more, *shape))
+
+    points = []
+    for name, domain in rule.domains.items():
+        raw = noises(domain.shape(sizes))
+        spread = [SPREADS[k % len(SPREADS)] for k in range(count)]
+        scale = [SCALES[(k // len(SPREADS)) % len(SCALES)] if name in rule.differentiated else 1.0 for k in range(count)]
+        points.append(np.stack([_point(domain, raw[k] * scale[k], spread[k]) for k in range(count)]))
+    tangent_noise = tuple(noises(rule.domains[name].shape(sizes), profile.probes) for name in rule.differentiated)
+    neighbour_noise = tuple(noises(domain.shape(sizes), profile.perturbations) for domain in rule.domains.values())
+    shapes = _value_shapes(rule, tuple(p[0] for p in points))
+    cotangents = tuple(noises(shape, profile.probes) for shape in shapes)
+    return assemble(rule, sizes, tuple(points), tangent_noise, cotangents, neighbour_noise)
+
+
+def assemble(
+    rule: Rule[Any, Any], sizes: Sizes, points: Arrays, tangent_noise: Arrays, cotangents: Arrays, neighbour_noise: Arrays
+) -> Batch:
+    """A batch of given points: tangents are the noise, projected on the tangent spaces and brought to the size of the point."""
+    names = tuple(rule.domains)
+    free = tuple(names.index(name) for name in rule.differentiated)
+    count = len(points[0])
+    tangents = []
+    for i, noise in zip(free, tangent_noise, strict=True):
+        domain = rule.domains[names[i]]
+        size = np.array([_rms(x) or 1.0 for x in points[i]])
+        tangents.append(
+            np.stack([[_array(domain.tangent(points[i][k], noise[k, p])) * size[k] for p in range(noise.shape[1])] for k in range(count)])
+        )
+    probes = tangents[0].shape[1]
+    reach = np.array([
+        [min(rule.domains[names[i]].reach(points[i][k], t[k, p]) for i, t in zip(free, tangents, strict=True)) for p in range(probes)]
+        for k in range(count)
+    ])
+    neighbours = tuple(
+        np.repeat(x[:, None], noise.shape[1], axis=1) if domain.discrete else x[:, None] * (1 + PERTURBATION * noise)
+        for x, noise, domain in zip(points, neighbour_noise, rule.domains.values(), strict=True)
+    )
+    return Batch(sizes, names, free, points, tuple(tangents), cotangents, neighbours, reach)
+
+
+def _value_shapes(rule: Rule[Any, Any], inputs: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
+    value = rule.linearize(*inputs).value
+    return tuple(tuple(part.shape) for part in (value if isinstance(value, tuple) else (value,)))
+
+
+def _point(domain: Any, noise: Any, spread: float) -> NDArray[np.float64]:
+    return _array(domain.point(noise, spread))
+
+
+def _array(x: Any) -> NDArray[np.float64]:
+    return np.asarray(x, dtype=np.float64)
+
+
+def _rms(x: NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(x**2))) if x.size else 0.0
+
+
+def strategy(rule: Rule[Any, Any], *, largest: int = 4, probes: int = 2) -> SearchStrategy[Batch]:
+    """Single cases for Hypothesis: sizes, points, tangents and cotangents are drawn, and shrink towards small and simple ones."""
+    from hypothesis import strategies as st
+    from hypothesis.extra import numpy as hnp
+
+    names = symbols(rule)
+    lengths = range(1, largest + 1)
+    choices = [s for s in (dict(zip(names, each, strict=True)) for each in product(lengths, repeat=len(names))) if admitted(rule, s)]
+    if not choices:
+        raise ValueError(f"{rule.name} has no point of any size up to {largest}; its domains contradict each other")
+    choices.sort(key=lambda sizes: sum(sizes.values()))
+    entries = st.integers(-24, 24).map(lambda k: k / 8)
+
+    @st.composite
+    def cases(pick: Any) -> Batch:
+        sizes = pick(st.sampled_from(choices))
+
+        def noise(shape: tuple[int, ...], *more: int) -> NDArray[np.float64]:
+            return pick(hnp.arrays(np.float64, (1, *more, *shape), elements=entries))
+
+        domains = rule.domains
+        points = tuple(_point(d, noise(d.shape(sizes))[0], 1.0)[None] for d in domains.values())
+        tangents = tuple(noise(domains[name].shape(sizes), probes) for name in rule.differentiated)
+        shapes = _value_shapes(rule, tuple(p[0] for p in points))
+        cotangents = tuple(noise(shape, probes) for shape in shapes)
+        fixed = np.random.default_rng(0)
+        neighbours = tuple(fixed.standard_normal((1, 3, *p.shape[1:])) for p in points)
+        return assemble(rule, sizes, points, tangents, cotangents, neighbours)
+
+    return cases()

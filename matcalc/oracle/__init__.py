@@ -1,0 +1,1 @@
+"""Derivatives nobody wrote by hand: what a function's own values, or another program's differentiation of it, say."""

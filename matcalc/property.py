@@ -1,0 +1,436 @@
+"""What must be true of a rule at its cases. Each property returns evidence; none prints or raises.
+
+The tolerance of a comparison is  100 * condition * epsilon * scale,  where scale is the size of the derivative (never of one
+inner product, which may vanish by chance) and condition is measured: how far the oracle's derivative moves when the inputs move
+by eight units in the last place. It does not grow with the size of arrays, and its only other part is the rounding of the
+function's own value, 4 * epsilon * |value| / |input|.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from matcalc.array import as_array, zeros_like
+from matcalc.cases import EPSILON, PERTURBATION, Batch
+from matcalc.domain import Domain
+from matcalc.verdict import Evidence, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from matcalc.oracle.autodiff import Autodiff
+    from matcalc.oracle.differences import Difference
+    from matcalc.rule import Rule
+
+    Floats = NDArray[np.float64]
+    Bools = NDArray[np.bool_]
+
+SAFETY = 100.0
+"Units of condition * epsilon * scale that two right answers may differ by."
+ROUNDING = 4.0
+"Units of epsilon * (size of the value / size of the input) that the rounding of the function itself may cost."
+TRUST = 10.0
+"Units of its own error estimate that a finite difference may be wrong by."
+TOO_WEAK = 1e-6
+"Relative tolerance beyond which a case can tell nothing worth telling."
+WEIGHTS = (-2.5, 0.5)
+"Coefficients with which linearity is tried; one is negative, so that |x| and x differ."
+FAR_SCALE = 1e6
+
+
+class FaultError(Exception):
+    """A rule cannot be compared with anything, for a reason that is one sentence."""
+
+    def __init__(self, property_: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.property = property_
+        self.sentence = sentence
+
+
+# --- what the rule says --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a rule says of a batch, on NumPy. Axes: case, probe (but for the value), then the array's own."""
+
+    value: tuple[Floats, ...]
+    jvp: tuple[Floats, ...]
+    vjp: tuple[Floats, ...]
+    nonlinear: tuple[tuple[Floats, ...], tuple[Floats, ...]]  # how far jvp and vjp are from linear, (cases, *shape) for each array
+    seconds: float = 0.0
+
+
+def parts(value: Any) -> tuple[Any, ...]:
+    """The arrays of a value: itself, or the parts of a tuple."""
+    return tuple(value) if isinstance(value, tuple) else (value,)
+
+
+def ask(rule: Rule[Any, Any], batch: Batch) -> Answers:
+    """Call the rule, its jvp and its vjp at every case.
+
+    Raises FaultError if the rule raises, returns another shape than it must, changes its inputs, or answers the same
+    question differently when it is asked again.
+    """
+    rows = [_ask_once(rule, batch, case) for case in range(batch.count)]
+    value, jvp, vjp, bent_jvp, bent_vjp = zip(*rows, strict=True)
+
+    def join(of_cases: Sequence[Sequence[Any]]) -> tuple[Floats, ...]:
+        return tuple(np.stack(arrays) for arrays in zip(*of_cases, strict=True))
+
+    return Answers(join(value), join(jvp), join(vjp), (join(bent_jvp), join(bent_vjp)))
+
+
+def _ask_once(rule: Rule[Any, Any], batch: Batch, case: int) -> tuple[Any, ...]:
+    inputs = batch.point(case)
+    handed = tuple(x.copy() for x in inputs)
+    probes = batch.tangents[0].shape[1]
+    tangents = [[t[case, p] for t in batch.tangents] for p in range(probes)]
+    cotangents = [[c[case, p] for c in batch.cotangents] for p in range(probes)]
+    where = "" if not batch.sizes else " at " + ", ".join(f"{name} = {size}" for name, size in batch.sizes.items())
+    try:
+        at = rule.function(*handed)
+        value = [np.asarray(as_array(v)) for v in parts(at.value)]
+    except Exception as error:
+        raise FaultError("value", f"{rule.name} raises {type(error).__name__}{where}: {_first_line(error)}") from error
+    _require_shapes("value", rule.name, "its value", value, [c.shape[2:] for c in batch.cotangents], where)
+
+    def call(word: str, arguments: Sequence[Floats]) -> list[Floats]:
+        given = [a.copy() for a in arguments]
+        try:
+            answer = parts(getattr(at, word)(*given))
+        except Exception as error:
+            raise FaultError(word, f"{rule.name}.{word} raises {type(error).__name__}{where}: {_first_line(error)}") from error
+        for before, after in zip(arguments, given, strict=True):
+            if not np.array_equal(before, after, equal_nan=True):
+                raise FaultError("pure", f"{rule.name}.{word} changes the array it is given{where}; work on a copy")
+        return [_as_numbers(rule.name, word, a) for a in answer]
+
+    first = [call("jvp", t) for t in tangents], [call("vjp", c) for c in cotangents]
+    expected = [c.shape[2:] for c in batch.cotangents], [batch.inputs[i].shape[1:] for i in batch.free]
+    followers = ["jvp"], [f"the gradient with respect to {batch.names[i]}" for i in batch.free]
+    for word, answers, shapes, labels in zip(("jvp", "vjp"), first, expected, followers, strict=True):
+        for answer in answers:
+            _require_shapes(word, rule.name, labels if word == "vjp" else "its jvp", answer, shapes, where)
+    bent = []
+    for word, probe, answers in (("jvp", tangents, first[0]), ("vjp", cotangents, first[1])):
+        bent.append(_bend(call, word, probe, answers))
+        again = call(word, probe[0])
+        if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(answers[0], again, strict=True)):
+            raise FaultError("pure", f"{rule.name}.{word} gives another answer when it is asked the same question again{where}")
+    for name, before, after in zip(batch.names, inputs, handed, strict=True):
+        if not np.array_equal(before, after, equal_nan=True):
+            raise FaultError("pure", f"{rule.name} changes its input {name}{where}; work on a copy")
+    stacked = [[np.stack(arrays) for arrays in zip(*answers, strict=True)] for answers in first]
+    return value, stacked[0], stacked[1], bent[0], bent[1]
+
+
+def _bend(call: Any, word: str, probes: Sequence[Sequence[Floats]], answers: Sequence[Sequence[Floats]]) -> list[Floats]:
+    """How far a map is from linear: the worst of a combination with a negative weight, a large multiple, and zero."""
+    a, b = WEIGHTS
+    second = 1 if len(probes) > 1 else 0
+    combined = call(word, [a * x + b * y for x, y in zip(probes[0], probes[second], strict=True)])
+    enlarged = call(word, [FAR_SCALE * x for x in probes[0]])
+    nothing = call(word, [zeros_like(x) for x in probes[0]])
+    bends = []
+    for k, answer in enumerate(combined):
+        gaps = (
+            answer - (a * answers[0][k] + b * answers[second][k]),
+            enlarged[k] / FAR_SCALE - answers[0][k],
+            nothing[k],
+        )
+        bends.append(max(gaps, key=lambda gap: float(np.max(np.abs(gap), initial=0.0)) if np.all(np.isfinite(gap)) else np.inf))
+    return bends
+
+
+def _as_numbers(name: str, word: str, answer: Any) -> Floats:
+    try:
+        return np.asarray(as_array(answer) if hasattr(answer, "shape") else answer, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise FaultError(word, f"{name}.{word} must return arrays, but returned a {type(answer).__name__}") from error
+
+
+def _require_shapes(
+    property_: str, name: str, labels: str | Sequence[str], arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]], where: str
+) -> None:
+    if len(arrays) != len(shapes):
+        what = labels if isinstance(labels, str) else "its vjp"
+        raise FaultError("shape", f"{name}: {what} has {len(arrays)} arrays{where}, but must have {len(shapes)}")
+    for k, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+        if array.shape != tuple(shape):
+            what = labels if isinstance(labels, str) else labels[k]
+            raise FaultError("shape", f"{name}: {what} has shape {array.shape}{where}, but must have shape {tuple(shape)}")
+    del property_
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0] or "no message"
+
+
+# --- comparing -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Tally:
+    """Errors and tolerances of one property beside one oracle, gathered over its arrays, probes and batches."""
+
+    property: str
+    oracle: str
+    judged: list[Floats] = field(default_factory=list)  # margins, one for each case that could be judged
+    relative: list[Floats] = field(default_factory=list)
+    cases: int = 0
+    skipped: int = 0
+    worst: tuple[float, float, float, float] = (-1.0, 0.0, 0.0, 0.0)  # margin, error, tolerance, scale
+    place: tuple[int, int, int] | None = None  # of the worst: array, case, probe (in the batch last added to when it was found)
+    batch: Batch | None = None
+    note: str = ""
+
+    def add(self, batch: Batch, arrays: Sequence[Comparison]) -> None:
+        """The comparisons of one batch, one for each array; a case counts with its worst array and probe."""
+        margins = np.stack([c.margin for c in arrays])  # (arrays, cases, probes)
+        usable = np.stack([c.usable for c in arrays]).all(axis=(0, 2))
+        self.cases += batch.count
+        self.skipped += int(np.sum(~usable))
+        if not usable.any():
+            return
+        by_case = margins.max(axis=(0, 2))
+        self.judged.append(by_case[usable])
+        relative = np.stack([np.divide(c.error, c.scale, out=np.zeros_like(c.error), where=c.scale > 0) for c in arrays])
+        self.relative.append(relative.max(axis=(0, 2))[usable])
+        masked = np.where(usable[None, :, None], margins, -1.0)
+        array, case, probe = (int(k) for k in np.unravel_index(int(np.argmax(masked)), masked.shape))
+        if masked[array, case, probe] > self.worst[0]:
+            c = arrays[array]
+            self.worst = (*(float(x[case, probe]) for x in (c.margin, c.error, c.tolerance, c.scale)),)  # type: ignore[assignment]
+            self.place, self.batch = (array, case, probe), batch
+
+    def evidence(self, note: str = "") -> Evidence:
+        """The tally as a value."""
+        margins = np.concatenate(self.judged) if self.judged else np.zeros(0)
+        relative = np.concatenate(self.relative) if self.relative else np.zeros(0)
+        _, error, tolerance, scale = self.worst
+        if margins.size and margins.max() > 1:
+            status = Status.REFUTED
+        elif not self.cases:
+            status = Status.VACUOUS
+        else:
+            status = Status.VERIFIED if margins.size * 2 >= self.cases else Status.INCONCLUSIVE
+        return Evidence(
+            property=self.property,
+            oracle=self.oracle,
+            status=status,
+            cases=int(margins.size),
+            skipped=self.skipped,
+            worst_error=error,
+            tolerance=tolerance,
+            scale=scale,
+            condition=max(1.0, tolerance / (SAFETY * EPSILON * scale)) if scale else 1.0,
+            margins=tuple(float(m) for m in margins),
+            errors=tuple(float(r) for r in relative),
+            note=note or self.note,
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One array beside what it should be. All fields have the axes case and probe."""
+
+    error: Floats
+    tolerance: Floats
+    scale: Floats
+    usable: Bools
+
+    @property
+    def margin(self) -> Floats:
+        """Error in units of the tolerance; infinite where the rule gives no number."""
+        error = np.where(np.isfinite(self.error), self.error, np.inf)
+        safe = np.where(self.tolerance > 0, self.tolerance, 1.0)
+        with np.errstate(invalid="ignore"):
+            ratio = np.where(self.tolerance > 0, error / safe, np.where(error > 0, np.inf, 0.0))
+        return np.where(self.usable, ratio, 0.0)
+
+
+def norms(x: Floats, lead: int = 2) -> Floats:
+    """Euclidean norms over all axes after the first `lead`."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.sqrt(np.sum(np.square(x), axis=tuple(range(lead, x.ndim))))
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How large a compared array is and how well it can be known. All fields have the axes case and probe.
+
+    `noise` is how far it moves when the inputs move by one unit in the last place; `natural` is the size that a derivative of
+    such a function at such a point has as a rule, so that a derivative that vanishes can still be judged.
+    """
+
+    scale: Floats
+    noise: Floats
+    natural: Floats
+
+    def __getitem__(self, key: Any) -> Measure:
+        return Measure(self.scale[key], self.noise[key], self.natural[key])
+
+    @property
+    def tolerance(self) -> Floats:
+        """100 * condition * epsilon * scale, written without dividing by a scale that may be zero."""
+        return SAFETY * np.maximum(EPSILON * self.scale, self.noise) + ROUNDING * EPSILON * self.natural
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """Sizes and conditioning of value, jvp and vjp over one batch, measured on JAX's derivatives: the rule's own have no say."""
+
+    value: tuple[Measure, ...]
+    jvp: tuple[Measure, ...]
+    vjp: tuple[Measure, ...]
+
+    @property
+    def condition(self) -> Floats:
+        """Measured condition number of the derivative at each case: relative change of it for a relative change of the inputs."""
+        ratios = [m.noise / np.where(m.scale > 0, EPSILON * m.scale, np.inf) for m in self.vjp]
+        return np.maximum(1.0, np.max(ratios, axis=(0, 2)))
+
+
+def noise(x: Floats, lead: int) -> Floats:
+    """Largest distance of an array (case, place, ...) from its neighbours, for a relative change of the inputs by epsilon."""
+    return np.max(norms(x[:, 1:] - x[:, :1], lead), axis=1, initial=0.0) * (EPSILON / PERTURBATION)
+
+
+def yardstick(batch: Batch, oracle: Autodiff) -> Yardstick:
+    """The yardstick of a batch."""
+
+    def gain(x: Floats, by: Floats) -> Floats:
+        """Size of a linear map, as far as the probes show it, times the size of each probe."""
+        return np.max(norms(x) / np.where(by > 0, by, 1.0), axis=1, keepdims=True) * by
+
+    speed, weight = [norms(t) for t in batch.tangents], [norms(c) for c in batch.cotangents]
+    sizes = [_sizes(batch.inputs[i]) for i in batch.free]
+    relative_speed = np.max([s / size for s, size in zip(speed, sizes, strict=True)], axis=0)
+    values = [norms(v[:, 0], 1)[:, None] for v in oracle.value]
+    paired = _hypot([w * v for w, v in zip(weight, values, strict=True)])
+    return Yardstick(
+        value=tuple(Measure(size, noise(v, 2)[:, None], size) for v, size in zip(oracle.value, values, strict=True)),
+        jvp=tuple(
+            Measure(gain(j[:, 0], _hypot(speed)), noise(j, 3), size * relative_speed) for j, size in zip(oracle.jvp, values, strict=True)
+        ),
+        vjp=tuple(Measure(gain(g[:, 0], _hypot(weight)), noise(g, 3), paired / size) for g, size in zip(oracle.vjp, sizes, strict=True)),
+    )
+
+
+def _hypot(xs: Sequence[Floats]) -> Floats:
+    return np.sqrt(np.sum(np.square(xs), axis=0))
+
+
+def _sizes(x: Floats) -> Floats:
+    """Norm of each case's input, 1 where it is zero, with an axis for the probe."""
+    size = norms(x, 1)[:, None]
+    return np.where(size > 0, size, 1.0)
+
+
+def _compare(got: Floats, expected: Floats, measure: Measure, extra: Floats | float = 0.0) -> Comparison:
+    """Two arrays (case, probe, ...): they may differ by the measure's tolerance and by an oracle's own error."""
+    tolerance = measure.tolerance + extra
+    usable = np.isfinite(norms(expected)) & np.isfinite(tolerance) & (tolerance <= TOO_WEAK * np.maximum(measure.scale, measure.natural))
+    empty = np.prod(expected.shape[2:]) == 0
+    return Comparison(norms(got - expected), tolerance, measure.scale, usable | empty)
+
+
+# --- the properties ------------------------------------------------------------------------------------------------------------
+
+
+def tangential(domain: Domain, points: Floats, gradients: Floats) -> Floats:
+    """Gradients (case, probe, ...) projected on the tangent space, where alone they are defined."""
+    if type(domain).tangent is Domain.tangent:
+        return gradients
+    return np.stack([[np.asarray(domain.tangent(x, g)) for g in row] for x, row in zip(points, gradients, strict=True)])
+
+
+def values_agree(answers: Answers, oracle: Autodiff, stick: Yardstick) -> list[Comparison]:
+    """The value on NumPy is the value on JAX."""
+    return [_compare(mine[:, None], theirs[:, :1], m) for mine, theirs, m in zip(answers.value, oracle.value, stick.value, strict=True)]
+
+
+def jvp_is_derivative(answers: Answers, oracle: Autodiff, stick: Yardstick) -> list[Comparison]:
+    """The jvp is JAX's forward derivative along each tangent."""
+    return [_compare(mine, theirs[:, 0], m) for mine, theirs, m in zip(answers.jvp, oracle.jvp, stick.jvp, strict=True)]
+
+
+def vjp_is_derivative(rule: Rule[Any, Any], answers: Answers, batch: Batch, oracle: Autodiff, stick: Yardstick) -> list[Comparison]:
+    """The vjp is JAX's reverse derivative, on the tangent space of each input."""
+    compared = []
+    for k, i in enumerate(batch.free):
+        domain, points = rule.domains[batch.names[i]], batch.inputs[i]
+        mine, theirs = tangential(domain, points, answers.vjp[k]), tangential(domain, points, oracle.vjp[k][:, 0])
+        compared.append(_compare(mine, theirs, stick.vjp[k]))
+    return compared
+
+
+def gradient_keeps_structure(rule: Rule[Any, Any], answers: Answers, batch: Batch, stick: Yardstick) -> list[Comparison]:
+    """Where the domain demands it, a gradient lies in the tangent space: nothing leaks into a triangle that is not read."""
+    return [
+        _compare(answers.vjp[k], tangential(rule.domains[batch.names[i]], batch.inputs[i], answers.vjp[k]), stick.vjp[k])
+        for k, i in enumerate(batch.free)
+        if rule.domains[batch.names[i]].tangent_only
+    ]
+
+
+def jvp_is_difference(answers: Answers, differences: Sequence[Difference], stick: Yardstick) -> list[Comparison]:
+    """The jvp is the extrapolated difference quotient of the value."""
+    return [_compare(mine, d.value, m, TRUST * d.error) for mine, d, m in zip(answers.jvp, differences, stick.jvp, strict=True)]
+
+
+def vjp_is_difference(answers: Answers, batch: Batch, differences: Sequence[Difference], stick: Yardstick) -> list[Comparison]:
+    """The inner product of the vjp with a tangent is that of the cotangent with the difference quotient."""
+    error = sum((norms(c) * d.error for c, d in zip(batch.cotangents, differences, strict=True)), np.zeros(1))
+    mine, theirs = _pairings(answers, batch, [d.value for d in differences])
+    return [_compare(mine, theirs, _paired(batch, stick), TRUST * error)]
+
+
+def maps_are_adjoint(answers: Answers, batch: Batch, stick: Yardstick) -> list[Comparison]:
+    """<u, jvp(v)> = <vjp(u), v>, exactly but for rounding."""
+    mine, theirs = _pairings(answers, batch, answers.jvp)
+    return [_compare(mine, theirs, _paired(batch, stick))]
+
+
+def _pairings(answers: Answers, batch: Batch, pushed: Sequence[Floats]) -> tuple[Floats, Floats]:
+    """<vjp(u), v> and <u, pushed>, summed over inputs and over arrays of the value."""
+
+    def pair(xs: Sequence[Floats], ys: Sequence[Floats]) -> Floats:
+        return np.sum([np.sum(x * y, axis=tuple(range(2, x.ndim))) for x, y in zip(xs, ys, strict=True)], axis=0)
+
+    return pair(answers.vjp, batch.tangents), pair(batch.cotangents, pushed)
+
+
+def _paired(batch: Batch, stick: Yardstick) -> Measure:
+    """The measure of such an inner product: what both sides could be by the sizes of their factors."""
+    factors = [(m, norms(c)) for m, c in zip(stick.jvp, batch.cotangents, strict=True)]
+    factors += [(m, norms(t)) for m, t in zip(stick.vjp, batch.tangents, strict=True)]
+    return Measure(
+        np.sum([m.scale * size for m, size in factors], axis=0),
+        np.sum([m.noise * size for m, size in factors], axis=0),
+        np.sum([m.natural * size for m, size in factors], axis=0),
+    )
+
+
+def maps_are_linear(answers: Answers, stick: Yardstick) -> list[Comparison]:
+    """jvp and vjp are linear in tangent and cotangent, negative and large multiples and zero included."""
+    compared = []
+    for bends, measures in ((answers.nonlinear[0], stick.jvp), (answers.nonlinear[1], stick.vjp)):
+        for bend, m in zip(bends, measures, strict=True):
+            widest = Measure(*(3 * np.max(x, axis=1, keepdims=True) for x in (m.scale, m.noise, m.natural)))
+            compared.append(_compare(bend[:, None], np.zeros_like(bend)[:, None], widest))
+    return compared
+
+
+def agrees(answers: Answers, elsewhere: tuple[Floats, ...], stick: Yardstick) -> list[Comparison]:
+    """Value, jvp and vjp (first probe, first cases) on another array library are those on NumPy."""
+    mine = [v[:, None] for v in answers.value] + [x[:, :1] for x in (*answers.jvp, *answers.vjp)]
+    measures = [*stick.value, *(m[:, :1] for m in (*stick.jvp, *stick.vjp))]
+    rows = len(elsewhere[0])
+    return [_compare(theirs[:, None], m[:rows], measure[:rows]) for m, theirs, measure in zip(mine, elsewhere, measures, strict=True)]

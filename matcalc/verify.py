@@ -1,0 +1,484 @@
+"""Verdicts: a rule's cases are drawn, the oracles asked, and the evidence weighed."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+import sys
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from matcalc import property as properties
+from matcalc.array import as_array
+from matcalc.cases import PROFILES, Batch, Profile, draw, empty_groups, groups, strategy
+from matcalc.oracle import autodiff, differences, frameworks
+from matcalc.property import Answers, FaultError, Tally, Yardstick, parts
+from matcalc.rule import Rule, name_as_tex
+from matcalc.verdict import Counterexample, Curve, Evidence, Status, Verdict, Worst
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+AnyRule = Rule[Any, Any]
+TORCH_CASES = 3
+FEWEST = 0.5
+"Share of the cases that an oracle must be able to judge for its word to count."
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One batch and what the oracles say of the rule's function there. Nothing in it depends on the rule's derivatives."""
+
+    batch: Batch
+    autodiff: autodiff.Autodiff | None
+    differences: tuple[differences.Difference, ...]
+    steps: Floats
+    stick: Yardstick
+    untraceable: str = ""
+
+
+def verify(rule: AnyRule, *, seed: int = 0, profile: str = "default") -> Verdict:
+    """The verdict on one rule. Never raises for a bad rule: what is wrong with it is the verdict's reason.
+
+    Raises ValueError if the profile is unknown.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, but {profile!r} came")
+    started = time.perf_counter()
+    with np.errstate(all="ignore"):
+        try:
+            verdict = judge(rule, observe(rule, seed=seed, profile=PROFILES[profile]))
+        except FaultError as fault:
+            verdict = _faulty(rule, fault)
+        if verdict.status is Status.REFUTED and verdict.evidence and any(e.margins for e in verdict.evidence):
+            verdict = replace(verdict, counterexample=smallest_counterexample(rule, seed) or verdict.counterexample)
+    return replace(verdict, seconds=time.perf_counter() - started)
+
+
+def prepare(*, cache: Path | None = None) -> None:
+    """Set up a process of matcalc's own before it verifies: keep compiled programs in a folder between runs."""
+    if cache is not None:
+        autodiff.use_cache(cache)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of every package whose numbers stand in a verdict."""
+    found = {"python": platform.python_version()}
+    for name in ("matcalc-rules", "numpy", "scipy", "jax", "jaxlib", "torch", "hypothesis"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+# --- asking the oracles --------------------------------------------------------------------------------------------------------
+
+
+def observe(rule: AnyRule, *, seed: int, profile: Profile) -> list[Observation]:
+    """Cases of several shapes, and what the oracles say of the function there.
+
+    Raises FaultError if the rule cannot be called on its own domains at all.
+    """
+    chosen = groups(rule, profile)
+    observations = []
+    for sizes in chosen:
+        try:
+            batch = draw(rule, sizes, max(2, profile.cases // len(chosen)), seed, profile)
+        except Exception as error:
+            where = ", ".join(f"{name} = {size}" for name, size in sizes.items()) or "its only size"
+            text = str(error).partition("\n")[0]
+            raise FaultError("value", f"{rule.name} raises {type(error).__name__} at {where}: {text}") from error
+        observations.append(look(rule, batch))
+    return observations
+
+
+def look(rule: AnyRule, batch: Batch) -> Observation:
+    """What the oracles say of the rule's function at the cases of one batch."""
+    function = _function(rule)
+    h = differences.steps(batch.reach)
+    offsets = differences.offsets(h)
+    try:
+        oracle = autodiff.observe(function, batch.free, batch.inputs, batch.neighbours, batch.tangents, batch.cotangents, offsets)
+        stencil, untraceable = oracle.stencil, ""
+    except autodiff.CannotTraceError as error:
+        oracle, stencil, untraceable = None, _stencil(function, batch, offsets), str(error)
+    values = oracle.value if oracle else _values(function, batch)
+    found = tuple(differences.extrapolate(s, h, properties.noise(v, 2)[:, None]) for s, v in zip(stencil, values, strict=True))
+    stick = properties.yardstick(batch, oracle or _as_autodiff(batch, values, found))
+    return Observation(batch, oracle, found, h, stick, untraceable)
+
+
+@lru_cache(maxsize=256)
+def _function(rule: AnyRule) -> Callable[..., Any]:
+    """The rule's value alone, which is all that an oracle may see. Cached, since JAX compiles once for each function object."""
+    return lambda *inputs: rule.function(*inputs).value
+
+
+def _stencil(function: Callable[..., Any], batch: Batch, offsets: Floats) -> tuple[Floats, ...]:
+    """The function's values along each tangent, one call each."""
+    rows = [
+        [
+            differences.evaluate(function, batch.point(k), batch.free, [t[k, p] for t in batch.tangents], offsets[k, p])
+            for p in range(offsets.shape[1])
+        ]
+        for k in range(batch.count)
+    ]
+    arrays = range(len(batch.cotangents))
+    return tuple(np.stack([np.stack([probe[a] for probe in row]) for row in rows]) for a in arrays)
+
+
+def _values(function: Callable[..., Any], batch: Batch) -> tuple[Floats, ...]:
+    """The function's values at each case and its neighbours, one call each."""
+    rows = []
+    for k in range(batch.count):
+        near = [tuple(x[k, m] for x in batch.neighbours) for m in range(batch.neighbours[0].shape[1])]
+        places = [parts(function(*point)) for point in (batch.point(k), *near)]
+        rows.append([np.stack([np.asarray(as_array(v)) for v in arrays]) for arrays in zip(*places, strict=True)])
+    return tuple(np.stack(arrays) for arrays in zip(*rows, strict=True))
+
+
+def _as_autodiff(batch: Batch, values: tuple[Floats, ...], found: Sequence[differences.Difference]) -> autodiff.Autodiff:
+    """What differences know in the place of what autodiff would: the size of the derivative, as far as the tangents show it."""
+    gain = np.sum([np.sum(c * d.value, axis=tuple(range(2, c.ndim))) for c, d in zip(batch.cotangents, found, strict=True)], axis=0)
+    vjp = []
+    for tangent in batch.tangents:
+        squared = np.sum(tangent**2, axis=tuple(range(2, tangent.ndim)), keepdims=True)
+        vjp.append((gain.reshape(*gain.shape, *(1,) * (tangent.ndim - 2)) / np.where(squared > 0, squared, 1.0) * tangent)[:, None])
+    return autodiff.Autodiff(values, tuple(d.value[:, None] for d in found), tuple(vjp), ())
+
+
+# --- weighing the evidence -----------------------------------------------------------------------------------------------------
+
+
+def judge(rule: AnyRule, observations: Sequence[Observation]) -> Verdict:
+    """The verdict on a rule, given what the oracles say of its function. Raises FaultError if it cannot be compared."""
+    answered = [(seen, properties.ask(rule, seen.batch)) for seen in observations]
+    tallies = _tallies(rule, answered)
+    evidence = [tally.evidence() for tally in tallies if tally.cases]
+    evidence += [*_elsewhere(rule, answered[0]), _dtypes(rule, answered[0][0].batch), _empties(rule)] if answered else []
+    status, reason = _weigh(rule, evidence, answered)
+    blank = _blank(rule)
+    conditions = np.concatenate([seen.stick.condition for seen, _ in answered]) if answered else np.zeros(0)
+    accuracies = _accuracies(rule, answered)
+    return replace(
+        blank,
+        status=status,
+        reason=reason,
+        cases=sum(seen.batch.count for seen, _ in answered),
+        evidence=tuple(e for e in evidence if e.cases or e.note),
+        conditions=tuple(float(c) for c in conditions),
+        accuracies=tuple(float(a) for a in accuracies),
+        curve=_curve(answered[0]) if answered else None,
+        counterexample=_counterexample(rule, tallies, answered) if status is Status.REFUTED else None,
+    )
+
+
+def _tallies(rule: AnyRule, answered: Sequence[tuple[Observation, Answers]]) -> list[Tally]:
+    """Every property beside every oracle."""
+    value, forward, reverse = Tally("value", "JAX"), Tally("jvp", "JAX forward"), Tally("vjp", "JAX reverse")
+    jvp_difference, vjp_difference = Tally("jvp", "finite differences"), Tally("vjp", "finite differences")
+    adjoint, linear, structure = Tally("adjoint", "itself"), Tally("linear", "itself"), Tally("structure", "itself")
+    for seen, answers in answered:
+        batch, stick = seen.batch, seen.stick
+        if seen.autodiff is not None:
+            value.add(batch, properties.values_agree(answers, seen.autodiff, stick))
+            forward.add(batch, properties.jvp_is_derivative(answers, seen.autodiff, stick))
+            reverse.add(batch, properties.vjp_is_derivative(rule, answers, batch, seen.autodiff, stick))
+        jvp_difference.add(batch, properties.jvp_is_difference(answers, seen.differences, stick))
+        vjp_difference.add(batch, properties.vjp_is_difference(answers, batch, seen.differences, stick))
+        adjoint.add(batch, properties.maps_are_adjoint(answers, batch, stick))
+        linear.add(batch, properties.maps_are_linear(answers, stick))
+        if kept := properties.gradient_keeps_structure(rule, answers, batch, stick):
+            structure.add(batch, kept)
+    return [value, forward, reverse, jvp_difference, vjp_difference, adjoint, linear, structure]
+
+
+def _weigh(rule: AnyRule, evidence: Sequence[Evidence], answered: Sequence[tuple[Observation, Answers]]) -> tuple[Status, str]:
+    """The status of the whole, and one sentence where it is not `verified`."""
+    refuted = [e for e in evidence if e.status is Status.REFUTED]
+    if refuted:
+        return Status.REFUTED, _sentence(rule, max(refuted, key=lambda e: e.margin))
+    if not any(e.cases for e in evidence):
+        return Status.VACUOUS, f"{rule.name} has no case: its domains admit no size that was tried"
+    for word in ("jvp", "vjp"):
+        beside = [e for e in evidence if e.property == word]
+        if not any(e.status is Status.VERIFIED for e in beside):
+            untraceable = next((seen.untraceable for seen, _ in answered if seen.untraceable), "")
+            return Status.INCONCLUSIVE, f"no oracle could judge the {word} of {rule.name} at half of the cases" + (f"; {untraceable}" if untraceable else "")
+    return Status.VERIFIED, ""
+
+
+def _sentence(rule: AnyRule, evidence: Evidence) -> str:
+    """What the worst evidence says against a rule."""
+    if evidence.note:
+        return evidence.note
+    meaning = {
+        "value": f"the value of {rule.name} on NumPy is not that on JAX",
+        "jvp": f"the jvp of {rule.name} is not what {evidence.oracle} gives",
+        "vjp": f"the vjp of {rule.name} is not what {evidence.oracle} gives",
+        "adjoint": f"the vjp of {rule.name} is not the adjoint of its jvp",
+        "linear": f"the jvp or the vjp of {rule.name} is not linear",
+        "structure": f"a gradient of {rule.name} has entries where its input has none",
+        "agreement": f"{rule.name} on {evidence.oracle} is not what it is on NumPy",
+    }[evidence.property]
+    if not np.isfinite(evidence.worst_error):
+        return f"{meaning}: it gives nan or inf where the oracle gives a number"
+    relative = evidence.worst_error / evidence.scale if evidence.scale else np.inf
+    return f"{meaning}: relative error {relative:.1e}, {evidence.margin:.1e} times the tolerance, over {evidence.cases} cases"
+
+
+def _accuracies(rule: AnyRule, answered: Sequence[tuple[Observation, Answers]]) -> Floats:
+    """Relative error of the vjp beside JAX's at every case (of the jvp beside the difference where JAX has no say)."""
+    found = []
+    for seen, answers in answered:
+        if seen.autodiff is not None:
+            compared = properties.vjp_is_derivative(rule, answers, seen.batch, seen.autodiff, seen.stick)
+        else:
+            compared = properties.jvp_is_difference(answers, seen.differences, seen.stick)
+        found.append(np.max([np.where(c.scale > 0, c.error / np.where(c.scale > 0, c.scale, 1), 0.0) for c in compared], axis=(0, 2)))
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def _curve(answered: tuple[Observation, Answers]) -> Curve:
+    """Error against step of the plain central difference, at the batch's first case and probe."""
+    seen, answers = answered
+    found, mine = seen.differences[0], answers.jvp[0][0, 0]
+    size = float(np.linalg.norm(mine)) or 1.0
+    h = seen.steps[0, 0].ravel()
+    errors = [float(np.linalg.norm(d - mine)) / size for d in found.plain[0, 0]]
+    order = np.argsort(-h)
+    return Curve(
+        tuple(float(h[k]) for k in order),
+        tuple(errors[k] for k in order),
+        float(found.error[0, 0]) / size,
+        float(np.linalg.norm(found.value[0, 0] - mine)) / size,
+    )
+
+
+# --- on other libraries, in single precision, on nothing at all ---------------------------------------------------------------
+
+
+def _everything(rule: AnyRule) -> Callable[..., Any]:
+    """Value, jvp and vjp as one function of inputs, tangents and cotangents."""
+    count, free = len(rule.domains), len(rule.differentiated)
+
+    def function(*arrays: Any) -> tuple[Any, ...]:
+        at = rule.function(*arrays[:count])
+        tangents, cotangents = arrays[count : count + free], arrays[count + free :]
+        return (*parts(at.value), *parts(at.jvp(*tangents)), *parts(at.vjp(*cotangents)))
+
+    return function
+
+
+def _elsewhere(rule: AnyRule, answered: tuple[Observation, Answers]) -> list[Evidence]:
+    """The rule itself on JAX (compiled and mapped over cases) and on PyTorch, beside NumPy."""
+    seen, answers = answered
+    batch = seen.batch
+    arguments = [*batch.inputs, *(t[:, 0] for t in batch.tangents), *(c[:, 0] for c in batch.cotangents)]
+    runs: list[tuple[str, Callable[..., Any], int]] = [("JAX", autodiff.run, batch.count)]
+    if frameworks.has_torch():
+        runs.append(("PyTorch", frameworks.on_torch, min(TORCH_CASES, batch.count)))
+    found = []
+    for name, run, rows in runs:
+        tally = Tally("agreement", name)
+        try:
+            elsewhere = run(_everything(rule), [a[:rows] for a in arguments])
+        except Exception as error:  # noqa: BLE001  (a rule may use what the other library lacks)
+            text = str(error).partition("\n")[0]
+            found.append(Evidence("agreement", name, Status.INCONCLUSIVE, 0, note=f"{rule.name} does not run on {name}: {type(error).__name__}: {text}"))
+            continue
+        tally.add(_first(batch, rows), properties.agrees(answers, elsewhere, seen.stick))
+        found.append(tally.evidence())
+    return found
+
+
+def _first(batch: Batch, rows: int) -> Batch:
+    """The first cases of a batch."""
+    return replace(
+        batch,
+        **{name: tuple(x[:rows] for x in getattr(batch, name)) for name in ("inputs", "tangents", "cotangents", "neighbours")},
+        reach=batch.reach[:rows],
+    )
+
+
+def _dtypes(rule: AnyRule, batch: Batch) -> Evidence:
+    """Single precision in, single precision out."""
+    single = [x[0].astype(np.float32) for x in batch.inputs]
+    tangents, cotangents = [t[0, 0].astype(np.float32) for t in batch.tangents], [c[0, 0].astype(np.float32) for c in batch.cotangents]
+    try:
+        at = rule.function(*single)
+        answers = {"value": parts(at.value), "jvp": parts(at.jvp(*tangents)), "vjp": parts(at.vjp(*cotangents))}
+    except Exception as error:  # noqa: BLE001
+        note = f"{rule.name} raises {type(error).__name__} in single precision: {str(error).partition(chr(10))[0]}"
+        return Evidence("dtype", "itself", Status.REFUTED, 1, note=note)
+    for word, arrays in answers.items():
+        for array in arrays:
+            if array.dtype != np.float32:
+                note = f"the {word} of {rule.name} has dtype {array.dtype} for inputs of dtype float32"
+                return Evidence("dtype", "itself", Status.REFUTED, 1, note=note)
+    return Evidence("dtype", "itself", Status.VERIFIED, 1)
+
+
+def _empties(rule: AnyRule) -> Evidence:
+    """Inputs of size zero, where the domains allow them, give derivatives of the right shape."""
+    chosen = empty_groups(rule)
+    for sizes in chosen:
+        where = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+        try:
+            properties.ask(rule, draw(rule, sizes, 1, 0, PROFILES["quick"]))
+        except FaultError as fault:
+            return Evidence("empty", "itself", Status.REFUTED, len(chosen), note=fault.sentence)
+        except Exception as error:  # noqa: BLE001
+            note = f"{rule.name} raises {type(error).__name__} at {where}, which its domains allow: {str(error).partition(chr(10))[0]}"
+            return Evidence("empty", "itself", Status.REFUTED, len(chosen), note=note)
+    return Evidence("empty", "itself", Status.VERIFIED, len(chosen))
+
+
+# --- counterexamples -----------------------------------------------------------------------------------------------------------
+
+
+def smallest_counterexample(rule: AnyRule, seed: int) -> Counterexample | None:
+    """The simplest case that Hypothesis finds at which the rule is refuted; None if it finds none."""
+    from random import Random
+
+    from hypothesis import HealthCheck, Phase, find, settings
+    from hypothesis.errors import HypothesisException
+
+    def refuted(batch: Batch) -> bool:
+        seen = look(rule, batch)
+        return any(tally.worst[0] > 1 for tally in _tallies(rule, [(seen, properties.ask(rule, batch))]))
+
+    limits = settings(
+        max_examples=60, database=None, deadline=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck)
+    )
+    try:
+        batch = find(strategy(rule, largest=3), refuted, settings=limits, random=Random(seed))  # noqa: S311
+    except (HypothesisException, ValueError, FaultError):
+        return None
+    answered = [(look(rule, batch), properties.ask(rule, batch))]
+    return _counterexample(rule, _tallies(rule, answered), answered)
+
+
+def _counterexample(rule: AnyRule, tallies: Sequence[Tally], answered: Sequence[tuple[Observation, Answers]]) -> Counterexample | None:
+    """The worst case of the worst property, in numbers."""
+    tally = max((t for t in tallies if t.worst[0] > 1), key=lambda t: t.worst[0], default=None)
+    if tally is None or tally.place is None:
+        return None
+    array, case, probe = tally.place
+    seen, answers = next((s, a) for s, a in answered if s.batch is tally.batch)
+    batch = seen.batch
+    rivals = _rivals(tally, seen, answers, array, case, probe)
+    got, expected = (np.asarray(x) for x in list(rivals.values())[:2])
+    labels = {"vjp": f"the gradient with respect to {batch.names[batch.free[min(array, len(batch.free) - 1)]]}", "jvp": "the jvp", "value": "the value"}
+    compared = labels.get(tally.property, {"adjoint": "the inner product of the vjp with the tangent"}.get(tally.property, "the map"))
+    if tally.property == "vjp" and tally.oracle == "finite differences":
+        compared = "the inner product of the vjp with the tangent"
+    difference = np.where(np.isfinite(got - expected), np.abs(got - expected), np.inf)
+    index = tuple(int(k) for k in np.unravel_index(int(np.argmax(difference)), difference.shape)) if difference.size else ()
+    names = list(rivals)
+    votes = {f"{a} / {b}": _apart(rivals[a], rivals[b]) for k, a in enumerate(names) for b in names[k + 1 :]}
+    return Counterexample(
+        sizes=dict(batch.sizes),
+        inputs={name: x[case].tolist() for name, x in zip(batch.names, batch.inputs, strict=True)},
+        got=got.tolist(),
+        expected=expected.tolist(),
+        compared=compared,
+        worst=Worst(compared, index, float(got[index]), float(expected[index])) if difference.size else None,
+        votes=votes,
+    )
+
+
+def _rivals(tally: Tally, seen: Observation, answers: Answers, array: int, case: int, probe: int) -> dict[str, Any]:
+    """What the rule and each oracle give for the array in question, the rule first."""
+    batch, oracle = seen.batch, seen.autodiff
+    inner = properties._pairings  # noqa: SLF001
+    if tally.property == "vjp" and tally.oracle == "JAX reverse" and oracle is not None:
+        return {"rule": answers.vjp[array][case, probe], "JAX reverse": oracle.vjp[array][case, 0, probe]}
+    if tally.property == "jvp":
+        found = {"rule": answers.jvp[array][case, probe]}
+        witnesses = {"JAX forward": oracle.jvp[array][case, 0, probe]} if oracle is not None else {}
+        witnesses["finite differences"] = seen.differences[array].value[case, probe]
+        return {**found, tally.oracle: witnesses.pop(tally.oracle), **witnesses}
+    if tally.property == "value" and oracle is not None:
+        return {"rule": answers.value[array][case], "JAX": oracle.value[array][case, 0]}
+    if tally.property == "linear":
+        bends = [*answers.nonlinear[0], *answers.nonlinear[1]][array][case]
+        return {"rule": bends, "itself": np.zeros_like(bends)}
+    if tally.property == "structure":
+        return {"rule": answers.vjp[0][case, probe], "itself": np.zeros_like(answers.vjp[0][case, probe])}
+    mine, pushed = inner(answers, batch, answers.jvp)
+    _, difference = inner(answers, batch, [d.value for d in seen.differences])
+    found = {"vjp of the rule": mine[case, probe], "jvp of the rule": pushed[case, probe], "finite differences": difference[case, probe]}
+    if tally.oracle == "finite differences":
+        found = {name: found[name] for name in ("vjp of the rule", "finite differences", "jvp of the rule")}
+    if oracle is not None:
+        exact = replace(answers, vjp=tuple(g[:, 0] for g in oracle.vjp))
+        found["JAX reverse"] = inner(exact, batch, answers.jvp)[0][case, probe]
+    return found
+
+
+def _apart(x: Any, y: Any) -> float:
+    """Relative difference of two arrays."""
+    size = max(float(np.linalg.norm(x)), float(np.linalg.norm(y)))
+    return float(np.linalg.norm(np.asarray(x) - np.asarray(y))) / size if size else 0.0
+
+
+# --- the rule's own particulars ------------------------------------------------------------------------------------------------
+
+
+def _faulty(rule: AnyRule, fault: FaultError) -> Verdict:
+    """The verdict on a rule that could not be compared."""
+    evidence = Evidence(fault.property, "itself", Status.REFUTED, 1, note=fault.sentence)
+    return replace(_blank(rule), status=Status.REFUTED, reason=fault.sentence, evidence=(evidence,))
+
+
+def _blank(rule: AnyRule) -> Verdict:
+    """A verdict that says only which rule it is about."""
+    try:
+        lines, line = inspect.getsourcelines(rule.function)
+        file = inspect.getsourcefile(rule.function) or ""
+    except (OSError, TypeError):
+        lines, line, file = [], 0, ""
+    return Verdict(
+        rule=rule.name,
+        topic=rule.topic,
+        status=Status.VACUOUS,
+        summary=rule.summary,
+        equations=rule.equations,
+        inputs={
+            name: {
+                "tex": name_as_tex(name),
+                "set": domain.latex,
+                "domain": str(domain),
+                "shape": "(" + ", ".join(d.name for d in domain.dims) + ")",
+                "held": domain.held,
+            }
+            for name, domain in rule.domains.items()
+        },
+        sources=tuple({"short": source.short, "full": str(source), "url": source.url} for source in rule.sources),
+        file=_portable(file),
+        line=line,
+        code="".join(lines),
+        cases=0,
+        seconds=0.0,
+    )
+
+
+def _portable(file: str) -> str:
+    """A path as it is from the working folder or from the folder that holds the package: no machine's own places in a report."""
+    for root in (os.getcwd(), *sys.path):  # noqa: PTH109
+        if root and file.startswith(root.rstrip(os.sep) + os.sep):
+            return os.path.relpath(file, root)
+    return file

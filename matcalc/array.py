@@ -40,6 +40,8 @@ class AnyArray(Protocol):
     def __rtruediv__(self, other: Any, /) -> Any: ...
     def __pow__(self, other: Any, /) -> Any: ...
     def __matmul__(self, other: Any, /) -> Any: ...
+    def __lt__(self, other: Any, /) -> Any: ...
+    def __gt__(self, other: Any, /) -> Any: ...
 
 
 Array = TypeVar("Array", bound=AnyArray)
@@ -236,8 +238,8 @@ def step(condition: Any, x: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """Logistic function 1 / (1 + exp(-x)) of each entry; tanh never overflows."""
-    return (1 + tanh(x / 2)) / 2
+    """Logistic function 1 / (1 + exp(-x)) of each entry, to full relative accuracy and without overflow."""
+    return native.sigmoid(x)
 
 
 def softplus(x: Array) -> Array:
@@ -268,9 +270,9 @@ def smallest(x: Array, axis: int | None = None, *, keepdims: bool = False) -> Ar
     return array_namespace(x).min(x, axis=axis, keepdims=keepdims)
 
 
-def product(x: Array) -> Array:
-    """Product of all entries."""
-    return array_namespace(x).prod(x)
+def product(x: Array, axis: int | None = None) -> Array:
+    """Product of all entries, or along an axis."""
+    return array_namespace(x).prod(x, axis=axis)
 
 
 def cumulative_sum(x: Array) -> Array:
@@ -460,7 +462,7 @@ def _gram_of_lower(M: Array) -> Array:
     return block([[_gram_of_lower(M[..., :half, :half]) + corner.mT @ corner, side.mT], [side, _gram_of_lower(bottom)]])
 
 
-def lu_factor(A: Array) -> Any:
+def lu_factor(A: AnyArray) -> Any:
     """The LU factorisation of an invertible matrix, for `lu_solve`."""
     return native.lu_factor(A)
 
@@ -506,11 +508,10 @@ def fix_signs(V: Array) -> Array:
 
 def eig_real(A: Array) -> tuple[Array, Array]:
     """Eigenvalues (ascending) and eigenvectors (columns of length 1, signs fixed) of a matrix whose spectrum is real."""
-    lam, V = native.eig_real(A)
+    lam, columns = native.eig_real(A)
     order = argsort(lam)
-    V = take(V, order, axis=1)
-    V = V / sqrt(total(V * V, axis=0))
-    return take(lam, order), V * fix_signs(V)
+    V = take(columns, order, axis=1)
+    return take(lam, order), V * (fix_signs(V) / sqrt(total(V * V, axis=0)))
 
 
 def thin_svd(A: Array) -> tuple[Array, Array, Array]:

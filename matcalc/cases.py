@@ -6,7 +6,7 @@ that a failing case can be shrunk. Both shape noise into points through the rule
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 EPSILON = float(np.finfo(np.float64).eps)
 PERTURBATION = 8 * EPSILON
 "Relative size of the perturbations by which the conditioning of a derivative is measured."
+JITTER = 2.0**-30
+"Relative size of the moves that tell a mistake from rounding."
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,16 @@ class Batch:
     def point(self, case: int) -> Arrays:
         """The inputs of one case."""
         return tuple(np.asarray(x[case]) for x in self.inputs)
+
+
+def nearby(batch: Batch, seed: int) -> Batch:
+    """The same cases with every input moved by a relative 1e-9: rounding errors fall otherwise, everything else stays."""
+    rng = np.random.default_rng([seed, 1])
+    moved = tuple(
+        x if np.array_equal(x, near[:, 0]) else x * (1 + JITTER * rng.standard_normal(x.shape))
+        for x, near in zip(batch.inputs, batch.neighbours, strict=True)
+    )
+    return replace(batch, inputs=moved)
 
 
 def symbols(rule: Rule[Any, Any]) -> tuple[str, ...]:

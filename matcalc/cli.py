@@ -28,7 +28,7 @@ from matcalc import config, session
 from matcalc.verdict import Run, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from click.shell_completion import CompletionItem
 
@@ -100,20 +100,23 @@ def _rule_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> 
 
 def _topics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem | str]:
     del ctx, param
-    return sorted({rule.topic for rule in session.load([]).rules if rule.topic.startswith(incomplete)})
+    return [*sorted({rule.topic for rule in session.load([]).rules if rule.topic.startswith(incomplete)})]
 
 
 targets_argument = click.argument("targets", nargs=-1, envvar="MATCALC_TARGETS")
 keyword_option = click.option(
     "-k", "keyword", default="", metavar="WORDS", help="Only rules whose name or topic holds the words, joined by and, or, not."
 )
-topic_option = click.option("--topic", "topics", multiple=True, shell_complete=_topics, help="Only rules of this topic (repeatable).")
+topic_option = click.option(
+    "--topic", "topics", multiple=True, metavar="NAME", shell_complete=_topics, help="Only rules of this topic (repeatable)."
+)
 
 
 def _load(targets: Sequence[str]) -> Catalogue:
     """The rules of the targets; a refusal if a target does not exist or there is no rule in any."""
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a package of one's own is found from its folder, and shadows nothing
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # a package of one's own is found from its folder, and shadows nothing
     for target in targets:
         path = Path(target)
         if path.is_file() and path.suffix != ".py":
@@ -164,9 +167,10 @@ def list_rules(ctx: click.Context, targets: tuple[str, ...], keyword: str, topic
     """
     chosen = _select(_load(targets), keyword, topics)
     _echo_problems(chosen)
-    names, within = (max((len(text) for text in texts), default=0) for texts in zip(*((r.name, r.topic) for r in chosen.rules), strict=True)) if chosen.rules else (0, 0)  # fmt: skip
+    names = max((len(rule.name) for rule in chosen.rules), default=0)
+    topic = max((len(rule.topic) for rule in chosen.rules), default=0)
     for rule in chosen.rules:
-        click.echo(f"{rule.name:<{names}}  {rule.topic:<{within}}  {rule.summary}")
+        click.echo(f"{rule.name:<{names}}  {rule.topic:<{topic}}  {rule.summary}")
     if chosen.problems:
         ctx.exit(FAILED)
     if not chosen.rules:
@@ -223,23 +227,31 @@ def _description(rule: AnyRule) -> Iterator[str]:
 @click.option(
     "--seed",
     type=click.IntRange(0, config.MOST_SEED),
+    metavar="N",
     envvar="MATCALC_SEED",
     help="Seed of the cases; the same seed repeats a run. Random if absent, and always printed.",
 )
 @click.option(
     "--profile", type=click.Choice(config.PROFILES), default="default", envvar="MATCALC_PROFILE", show_default=True, help="How many cases."
 )
-@click.option("--jobs", type=click.IntRange(1), envvar="MATCALC_JOBS", help=f"Worker processes; one a CPU, at most {session.MOST_JOBS}.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    envvar="MATCALC_JOBS",
+    help=f"Worker processes; one for each CPU, at most {session.MOST_JOBS}.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
     default=config.DEFAULT_TIMEOUT,
     envvar="MATCALC_TIMEOUT",
     show_default=True,
-    help="Seconds after which a rule is given up.",
+    help="Time after which a rule is given up.",
 )
 @click.option("-x", "stop_at_first", is_flag=True, help="Stop at the first rule that is not verified.")
-@click.option("--maxfail", type=click.IntRange(1), help="Stop when so many rules are not verified.")
+@click.option("--maxfail", type=click.IntRange(1), metavar="N", help="Stop when so many rules are not verified.")
 @click.option("--html", default="reports", envvar="MATCALC_HTML", metavar="DIR", show_default=True, help="Write pages into this folder.")
 @click.option("--no-html", is_flag=True, help="Write no pages.")
 @click.option("--json", "json_path", metavar="PATH", help="Write all results as JSON; - for stdout.")
@@ -275,8 +287,8 @@ def verify(
     pages = None if no_html or not html else Path(html)
     files = [Path(path) for path in (json_path, junitxml) if path and path != "-"]
     try:
-        if pages:
-            report.check_folder(pages)
+        if pages and (check := getattr(report, "check_folder", None)):
+            check(pages)
     except report.ReportError as error:
         raise Refusal(str(error)) from None
     for file in files:
@@ -340,7 +352,9 @@ def _write(run: Run, *, pages: Path | None, json_path: str | None, junitxml: str
         if pages:
             report.write_html(run, pages)
         if json_path == "-":
-            click.echo(report.json_text(run))
+            with tempfile.TemporaryDirectory() as room:
+                report.write_json(run, Path(room) / "results.json")
+                click.echo((Path(room) / "results.json").read_text(encoding="utf-8"), nl=False)
         elif json_path:
             report.write_json(run, Path(json_path))
         if junitxml:
@@ -354,12 +368,13 @@ def _write(run: Run, *, pages: Path | None, json_path: str | None, junitxml: str
 
 
 @contextmanager
-def _progress(chosen: Catalogue, *, shown: bool) -> Iterator[Callable[[Verdict], None]]:
+def _progress(chosen: Catalogue, *, shown: bool) -> Generator[Callable[[Verdict], None]]:
     """Something to call with each verdict: a bar where someone watches, a line for each finished topic where it goes to a file.
 
     Whether someone watches is asked of stderr itself: FORCE_COLOR must not fill a log with redrawn bars.
     """
-    left = Counter(rule.topic for rule in chosen.rules)
+    topics = {rule.name: rule.topic for rule in chosen.rules}
+    left = Counter(topics.values())
     counts: dict[str, Counter[Status]] = {topic: Counter() for topic in left}
     if not shown:
         yield lambda _: None
@@ -374,10 +389,11 @@ def _progress(chosen: Catalogue, *, shown: bool) -> Iterator[Callable[[Verdict],
     else:
 
         def tell(verdict: Verdict) -> None:
-            left[verdict.topic] -= 1
-            counts[verdict.topic][verdict.status] += 1
-            if not left[verdict.topic]:
-                click.echo(f"{verdict.topic}: {_counted(counts[verdict.topic])}", err=True)
+            topic = topics[verdict.rule]
+            left[topic] -= 1
+            counts[topic][verdict.status] += 1
+            if not left[topic]:
+                click.echo(f"{topic}: {_counted(counts[topic])}", err=True)
 
         yield tell
 
@@ -395,7 +411,7 @@ def _summary(run: Run) -> Iterator[str]:
                 yield f"{click.style(f'{status:<12}', fg=COLOURS[status])}  {verdict.rule}: {verdict.reason}"
                 yield f"{'':12}  {verdict.file}:{verdict.line}"
     for problem in run.problems:
-        yield f"{click.style(f'{"problem":<12}', fg='red')}  {problem.sentence}"
+        yield f"{click.style('problem     ', fg='red')}  {problem.sentence}"
     counts = Counter(verdict.status for verdict in run.verdicts)
     line = _counted(counts) or "nothing verified"
     if run.problems:

@@ -141,6 +141,12 @@ def _entrywise_reach(distance: Any, tangent: Any) -> float:
     return float(smallest(choose(speed > 0, distance / choose(speed > 0, speed, 1.0), FAR)))
 
 
+def _reach(distance: Any, tangent: Any) -> float:
+    """How many times a tangent fits into a distance, both in the Frobenius norm (which bounds the spectral norm)."""
+    speed = float(norm(tangent))
+    return float(distance) / speed if speed > 0 else FAR
+
+
 def _singular_values(n: int, spread: float, like_: Any) -> Any:
     """n numbers from 1 down to 1/spread in equal ratios, or mildly uneven around 1 where no spread is asked for."""
     ramp = total(tril(eye(n, like_) * 0 + 1), axis=1) - 1  # 0, 1, ..., n-1
@@ -187,6 +193,27 @@ class Nonzero(Domain):
 
     def reach(self, point: Any, tangent: Any) -> float:
         return _entrywise_reach(absolute(point), tangent)
+
+
+@dataclass(frozen=True)
+class Punctured(Domain):
+    """Arrays other than zero: a single entry that is not zero is enough."""
+
+    word: ClassVar[str] = "non-null"
+
+    @property
+    def latex(self) -> str:
+        return rf"\mathbb{{R}}^{{{self._size}}} \setminus 0"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        del spread
+        length = norm(noise)
+        if length == 0:
+            return self.scale * ones_like(noise) / 4
+        return self.scale * (noise + noise / (4 * length))
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        return _reach(norm(point), tangent)
 
 
 @dataclass(frozen=True)
@@ -331,7 +358,7 @@ class SimpleSpectrum(Symmetric):
         lam = eigh(point)[0]
         if lam.shape[0] < 2:
             return FAR
-        return float(smallest(lam[1:] - lam[:-1]) / (2 * norm(tangent)))
+        return _reach(smallest(lam[1:] - lam[:-1]) / 2, tangent)
 
 
 @dataclass(frozen=True)
@@ -353,7 +380,7 @@ class PositiveDefinite(Symmetric):
     def reach(self, point: Any, tangent: Any) -> float:
         if 0 in point.shape:
             return FAR
-        return float(eigh(point)[0][0] / norm(tangent))
+        return _reach(eigh(point)[0][0], tangent)
 
 
 @dataclass(frozen=True)
@@ -377,7 +404,7 @@ class FullRank(Domain):
     def reach(self, point: Any, tangent: Any) -> float:
         if 0 in point.shape:
             return FAR
-        return float(thin_svd(point)[1][-1] / norm(tangent))
+        return _reach(thin_svd(point)[1][-1], tangent)
 
 
 @dataclass(frozen=True)
@@ -406,7 +433,7 @@ class DistinctSingularValues(FullRank):
             return FAR
         s = thin_svd(point)[1]
         gap = smallest(s[:-1] - s[1:]) / 2 if s.shape[0] > 1 else s[-1]
-        return float(min(gap, s[-1]) / norm(tangent))
+        return _reach(min(gap, s[-1]), tangent)
 
 
 @dataclass(frozen=True)
@@ -553,7 +580,7 @@ class Contraction(Domain):
         return noise / (2 * (1 + norm(noise)))
 
     def reach(self, point: Any, tangent: Any) -> float:
-        return float((1 - norm(point)) / norm(tangent))
+        return _reach((1 - norm(point)), tangent)
 
 
 # --- how a rule names them ---------------------------------------------------------------------------------------------------
@@ -582,6 +609,11 @@ def positive(dims: str = "") -> Domain:
 def nonzero(dims: str = "") -> Domain:
     """Arrays without zero entries."""
     return Nonzero(_dimensions(dims))
+
+
+def punctured(dims: str) -> Domain:
+    """Arrays other than zero."""
+    return Punctured(_dimensions(dims))
 
 
 def interval(low: float, high: float, dims: str = "") -> Domain:

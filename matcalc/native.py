@@ -44,6 +44,19 @@ def _special(x: Any, numpy_name: str, torch_name: str) -> Any:
     raise NotImplementedError(f"{numpy_name} is not known for arrays of {type(x).__module__}; it is for NumPy, JAX and PyTorch")
 
 
+def sigmoid(x: Any) -> Any:
+    """Logistic function; 1 + tanh would lose all relative accuracy where it is small."""
+    library = _library(x)
+    if library == "jax":
+        return import_module("jax.nn").sigmoid(x)
+    if library == "torch":
+        return import_module("torch").sigmoid(x)
+    if library == "numpy":
+        return import_module("scipy.special").expit(x)
+    xp = array_namespace(x)
+    return xp.exp(-xp.logaddexp(-x, xp.zeros_like(x)))
+
+
 def erf(x: Any) -> Any:
     """Error function."""
     return _special(x, "erf", "erf")
@@ -100,7 +113,7 @@ def expm_and_differential(A: Any) -> tuple[Any, Callable[[Any], Any]]:
         return _jax_expm_and_differential(A)
     if library == "numpy":
         expm_frechet = import_module("scipy.linalg").expm_frechet
-        return expm(A), lambda E: expm_frechet(A, E, compute_expm=False, check_finite=False) if A.size else E
+        return expm(A), lambda E: expm_frechet(A, E, compute_expm=False).astype(A.dtype) if A.size else E
 
     def differential(E: Any) -> Any:
         """The corner of exp([[A, E], [0, A]])."""
@@ -207,9 +220,9 @@ def eig_real(A: Any) -> tuple[Any, Any]:
     if library == "jax":
         eig = import_module("jax.lax.linalg").eig
         differentiable = {"enable_eigvec_derivs": True} if "enable_eigvec_derivs" in signature(eig).parameters else {}
-        lam, V = eig(A, compute_left_eigenvectors=False, **differentiable)
-        return lam.real, V.real
+        complex_lam, complex_V = eig(A, compute_left_eigenvectors=False, **differentiable)
+        return complex_lam.real, complex_V.real
     if library in {"torch", "numpy"}:
-        lam, V = array_namespace(A).linalg.eig(A)
-        return lam.real, V.real
+        complex_lam, complex_V = array_namespace(A).linalg.eig(A)
+        return complex_lam.real, complex_V.real
     raise NotImplementedError(f"eig_real is not known for arrays of {type(A).__module__}; it is for NumPy, JAX and PyTorch")

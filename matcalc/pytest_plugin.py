@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matcalc.catalogue import AnyRule
     from matcalc.verdict import Counterexample, Problem, Verdict
 
-PROPERTIES = ("value", "jvp", "vjp", "adjoint", "linear", "pure", "shape", "dtype", "empty", "agreement")
+PROPERTIES = ("value", "jvp", "vjp", "adjoint", "linear", "structure", "pure", "shape", "dtype", "empty", "agreement")
 "What an item can be about: every `Evidence.property` the verifier knows."
 
 DEFAULT_SEED = 0  # a suite that was green stays green until a rule changes
@@ -116,7 +116,7 @@ def _what_it_holds(path: Path) -> tuple[bool, bool]:
 @pytest.hookimpl(tryfirst=True)  # before -k, -m and --lf choose among the items
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Add the rules of the packages that were asked for."""
-    for target in [*config.getoption("--matcalc"), *config.getini("matcalc_catalogues")]:
+    for target in [*(config.getoption("--matcalc") or []), *config.getini("matcalc_catalogues")]:
         items.extend(session.genitems(RulePackage.from_parent(session, name=target, nodeid=target)))
 
 

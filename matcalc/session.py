@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,15 +25,13 @@ from matcalc import catalogue
 from matcalc.verdict import Status, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from multiprocessing.context import SpawnProcess
 
     from matcalc.catalogue import AnyRule, Catalogue
 
-ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-}
-"Small matrices gain nothing from threads, and workers beside each other lose by them; read once, when NumPy or PyTorch is loaded."
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"One each: small matrices gain nothing from threads, and workers beside each other lose by them. Read when NumPy is loaded."
 
 MOST_JOBS = 8
 "As many workers as are started unasked: each holds a JAX of its own, some 400 MB."
@@ -58,7 +56,7 @@ def cache_folder() -> Path:
 
 def place(rule: AnyRule) -> tuple[str, int]:
     """File and line of a rule."""
-    code = inspect.unwrap(rule.function).__code__  # type: ignore[attr-defined]
+    code = inspect.unwrap(rule.function).__code__
     return code.co_filename, code.co_firstlineno
 
 
@@ -207,7 +205,7 @@ class _Crew:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def _interrupts_held() -> Generator[None]:
     """Ctrl-C waits until a worker is started: a new process inherits the held signal, so that only this one hears it."""
     if not hasattr(signal, "pthread_sigmask") or threading.current_thread() is not threading.main_thread():
         yield
@@ -233,33 +231,9 @@ def _ending(code: int | None) -> str:
 
 def unjudged(rule: AnyRule, reason: str, seconds: float) -> Verdict:
     """The verdict on a rule that the verifier could not finish."""
-    from matcalc.rule import name_as_tex
+    from matcalc.verify import _blank  # pyright: ignore[reportPrivateUsage]
 
-    file, line = place(rule)
-    return Verdict(
-        rule=rule.name,
-        topic=rule.topic,
-        status=Status.INCONCLUSIVE,
-        summary=rule.summary,
-        equations=rule.equations,
-        inputs={
-            name: {
-                "tex": name_as_tex(name),
-                "set": domain.latex,
-                "domain": str(domain),
-                "shape": [dimension.name for dimension in domain.dims],
-                "held": domain.held,
-            }
-            for name, domain in rule.domains.items()
-        },
-        sources=tuple({"short": source.short, "full": str(source), "url": source.url} for source in rule.sources),
-        file=file,
-        line=line,
-        code=inspect.getsource(rule.function),
-        cases=0,
-        seconds=seconds,
-        reason=reason,
-    )
+    return replace(_blank(rule), status=Status.INCONCLUSIVE, reason=reason, seconds=seconds)
 
 
 # --- the other side ---------------------------------------------------------------------------------------------------------
@@ -269,7 +243,8 @@ def _serve(pipe: connection.Connection[Any, Any], targets: Sequence[str], seed: 
     """A worker's life: prepare, load the rules by name (functions cannot be sent), answer each name with a verdict."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to decide
     os.dup2(2, 1)  # what a rule prints is not data
-    os.environ.update(ONE_THREAD)
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # many small programs: a GPU is slow at them, and each worker would claim its memory
     from matcalc.verify import prepare, verify
 
     prepare(cache=cache_folder())

@@ -46,6 +46,12 @@ BISHOP = Source("Bishop", 2006, "Pattern Recognition and Machine Learning", "Spr
 BOYD = Source("Boyd and Vandenberghe", 2004, "Convex Optimization", "Cambridge University Press")
 COOKBOOK = Source("Petersen and Pedersen", 2012, "The Matrix Cookbook", "version of November 15, 2012")
 DEEP_LEARNING = Source("Goodfellow, Bengio and Courville", 2016, "Deep Learning", "MIT Press", "https://www.deeplearningbook.org")
+ELFWING = Source(
+    "Elfwing, Uchibe and Doya",
+    2018,
+    "Sigmoid-weighted linear units for neural network function approximation in reinforcement learning",
+    "Neural Networks 107",
+)
 GILES = Source(
     "Giles",
     2008,
@@ -53,7 +59,18 @@ GILES = Source(
     "Oxford University Computing Laboratory, report NA-08/01",
 )
 GOLUB_VAN_LOAN = Source("Golub and Van Loan", 2013, "Matrix Computations", "fourth edition, Johns Hopkins University Press")
+HENDRYCKS_GIMPEL = Source(
+    "Hendrycks and Gimpel", 2016, "Gaussian error linear units (GELUs)", "arXiv:1606.08415", "https://arxiv.org/abs/1606.08415"
+)  # fmt: skip
 HIGHAM = Source("Higham", 2008, "Functions of Matrices: Theory and Computation", "SIAM", "https://doi.org/10.1137/1.9780898717778")
+HUBER = Source("Huber", 1964, "Robust estimation of a location parameter", "Annals of Mathematical Statistics 35(1)")
+IOFFE_SZEGEDY = Source(
+    "Ioffe and Szegedy",
+    2015,
+    "Batch normalization: accelerating deep network training by reducing internal covariate shift",
+    "arXiv:1502.03167",
+    "https://arxiv.org/abs/1502.03167",
+)
 LAWRENCE = Source(
     "Lawrence", 2005, "Probabilistic non-linear principal component analysis with Gaussian process latent variable models",
     "Journal of Machine Learning Research 6",
@@ -87,3 +104,6 @@ WALTER_LEHMANN = Source(
     "arXiv:1001.1654",
     "https://arxiv.org/abs/1001.1654",
 )
+ZHANG_SENNRICH = Source(
+    "Zhang and Sennrich", 2019, "Root mean square layer normalization", "arXiv:1910.07467", "https://arxiv.org/abs/1910.07467"
+)  # fmt: skip

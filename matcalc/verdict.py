@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from math import isfinite
+from typing import Any, TypeVar
 
 SCHEMA_VERSION = 1
+Made = TypeVar("Made")
 
 
 class Status(StrEnum):
@@ -146,8 +148,25 @@ class Run:
 
 
 def to_json(run: Run) -> dict[str, Any]:
-    """The run as plain data for `json.dump`."""
-    return asdict(run)
+    """The run as plain data for `json.dump`; what is not finite becomes "nan", "inf" or "-inf", since JSON has no such numbers."""
+    return {name: _finite(value) for name, value in asdict(run).items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if isfinite(value) else str(float(value))
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def _numbers(value: Any) -> Any:
+    """Numbers in nested lists, as they were before `_finite`."""
+    if isinstance(value, dict):
+        return {key: _numbers(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_numbers(part) for part in value]
+    return float(value) if isinstance(value, str) else value
 
 
 def from_json(data: dict[str, Any]) -> Run:
@@ -157,31 +176,50 @@ def from_json(data: dict[str, Any]) -> Run:
     """
     if data.get("schema") != SCHEMA_VERSION:
         raise ValueError(f"results of schema {data.get('schema')} came, but this matcalc reads schema {SCHEMA_VERSION}")
-    return Run(**{
-        **data,
-        "verdicts": tuple(_verdict(v) for v in data["verdicts"]),
-        "problems": tuple(Problem(**p) for p in data["problems"]),
-    })
+    return _made(
+        Run,
+        data,
+        verdicts=tuple(_verdict(v) for v in data["verdicts"]),
+        problems=tuple(Problem(**p) for p in data["problems"]),
+        seconds=_numbers(data["seconds"]),
+    )
+
+
+def _made(kind: type[Made], data: dict[str, Any], **changed: Any) -> Made:
+    """A value from its fields as they stand in a file, some of them changed back."""
+    return kind(**{**data, **changed})
 
 
 def _verdict(data: dict[str, Any]) -> Verdict:
-    example = data["counterexample"]
-    if example:
-        worst = example["worst"]
-        example = Counterexample(**{**example, "worst": Worst(**{**worst, "index": tuple(worst["index"])}) if worst else None})
-    curve = data["curve"]
-    return Verdict(**{
-        **data,
-        "status": Status(data["status"]),
-        "equations": tuple(data["equations"]),
-        "sources": tuple(data["sources"]),
-        "evidence": tuple(_evidence(e) for e in data["evidence"]),
-        "conditions": tuple(data["conditions"]),
-        "accuracies": tuple(data["accuracies"]),
-        "curve": Curve(tuple(curve["steps"]), tuple(curve["errors"]), curve["estimate"], curve["extrapolated"]) if curve else None,
-        "counterexample": example,
-    })
+    example, curve = data["counterexample"], data["curve"]
+    return _made(
+        Verdict,
+        data,
+        status=Status(data["status"]),
+        equations=tuple(data["equations"]),
+        sources=tuple(data["sources"]),
+        seconds=_numbers(data["seconds"]),
+        evidence=tuple(_evidence(e) for e in data["evidence"]),
+        conditions=tuple(_numbers(data["conditions"])),
+        accuracies=tuple(_numbers(data["accuracies"])),
+        curve=_curve(_numbers(curve)) if curve else None,
+        counterexample=_counterexample(example) if example else None,
+    )
 
 
 def _evidence(data: dict[str, Any]) -> Evidence:
-    return Evidence(**{**data, "status": Status(data["status"]), "margins": tuple(data["margins"]), "errors": tuple(data["errors"])})
+    numbers = {name: _numbers(data[name]) for name in ("worst_error", "tolerance", "scale", "condition")}
+    lists = {name: tuple(_numbers(data[name])) for name in ("margins", "errors")}
+    return _made(Evidence, data, status=Status(data["status"]), **numbers, **lists)
+
+
+def _curve(data: dict[str, Any]) -> Curve:
+    return _made(Curve, data, steps=tuple(data["steps"]), errors=tuple(data["errors"]))
+
+
+def _counterexample(data: dict[str, Any]) -> Counterexample:
+    numbers = {name: _numbers(data[name]) for name in ("inputs", "got", "expected", "votes")}
+    worst = data["worst"]
+    if worst:
+        worst = Worst(worst["of"], tuple(worst["index"]), _numbers(worst["got"]), _numbers(worst["expected"]))
+    return _made(Counterexample, data, worst=worst, **numbers)

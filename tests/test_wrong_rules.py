@@ -20,7 +20,7 @@ from matcalc.catalogue import AnyRule, installed
 from matcalc.property import FaultError
 from matcalc.rule import Linearization, Rule
 from matcalc.verdict import Status
-from matcalc.verify import Observation, judge, observe
+from matcalc.verify import Observation, judge, observe, quietly
 
 RULES = (
     "matmul hadamard kronecker quadratic_form trace_axbxt logdet det inverse solve inverse_quadratic cholesky expm softmax "
@@ -138,7 +138,7 @@ def changed(rule: AnyRule, function: Callable[..., Linearization[Any]]) -> AnyRu
 
 def status(rule: AnyRule, observations: list[Observation]) -> Status:
     try:
-        with np.errstate(all="ignore"):
+        with quietly():
             return judge(rule, observations).status
     except FaultError:
         return Status.REFUTED

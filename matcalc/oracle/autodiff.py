@@ -81,7 +81,12 @@ def observe(
 def run(function: Callable[..., Any], arguments: Sequence[Floats]) -> tuple[Floats, ...]:
     """A function of arrays (returning a tuple of arrays) on JAX, compiled and mapped over the first axis of its arguments."""
     with double_precision():
-        return jax.tree.map(np.asarray, _jit(jax.vmap(function))(*arguments))
+        return jax.tree.map(np.asarray, _mapped(function)(*arguments))
+
+
+@lru_cache(maxsize=64)
+def _mapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    return _jit(jax.vmap(function))
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:

@@ -35,6 +35,7 @@ class Difference:
     value: Floats
     error: Floats  # in the Euclidean norm of each value
     plain: Floats  # the central differences themselves, (..., rows of both tables, *value shape)
+    kink: NDArray[np.bool_]  # whether the two one-sided derivatives differ, so that there is no derivative
 
 
 def steps(reach: Floats) -> Floats:
@@ -49,11 +50,13 @@ def offsets(h: Floats) -> Floats:
     return np.stack([h, -h], axis=-1).reshape(*h.shape[:-2], -1)
 
 
-def extrapolate(values: Floats, h: Floats, noise: Floats) -> Difference:
+def extrapolate(values: Floats, centre: Floats, h: Floats, noise: Floats) -> Difference:
     """Derivatives from the function's values at `offsets(h)`: values has shape (*reach, tables * rows * 2, *value shape).
 
-    `noise`, of shape (*reach,) or broadcast to it, is how far the function moves when its inputs are rounded otherwise: a table
-    whose entries agree better than that agrees by luck.
+    `centre` is the function's value at offset zero, broadcast to (*reach, *value shape). `noise`, broadcast to the shape of the
+    reach, is how far the function moves when its inputs are rounded otherwise: a table whose entries agree better than that
+    agrees by luck. At a kink the central difference converges to the mean of two slopes, which is no derivative: the error is
+    infinite there.
     """
     lead = h.ndim - 2
     tail = values.shape[lead + 1 :]
@@ -67,7 +70,17 @@ def extrapolate(values: Floats, h: Floats, noise: Floats) -> Difference:
     better = first_error <= second_error
     value = np.where(better.reshape(*better.shape, *(1,) * len(tail)), first, second)
     error = np.maximum(np.maximum(first_error, second_error), _norm(first - second, lead))
-    return Difference(value, error, central.reshape(*h.shape[:lead], -1, *tail))
+    kink = _kinked(pairs, centre, h, rounding, lead)
+    return Difference(value, np.where(kink, np.inf, error), central.reshape(*h.shape[:lead], -1, *tail), kink)
+
+
+def _kinked(pairs: Floats, centre: Floats, h: Floats, rounding: Floats, lead: int) -> NDArray[np.bool_]:
+    """Whether the slopes to both sides stay apart as the step shrinks: apart in proportion to the step is mere curvature."""
+    middle = np.expand_dims(centre, (lead, lead + 1))
+    bend = np.take(pairs, 0, lead + 2) - 2 * middle + np.take(pairs, 1, lead + 2)
+    apart = _norm(bend, lead + 2) / (2 * h)
+    last, before = apart[..., -1], apart[..., -2]
+    return np.all((last > 0.5 * before) & (last > 100 * rounding[..., -1]), axis=-1)
 
 
 def _norm(x: Floats, lead: int) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ class ReportError(Exception):
 
 
 @contextmanager
-def _explained(path: Path, verb: str) -> Iterator[None]:
+def _explained(path: Path, verb: str) -> Generator[None, None, None]:
     try:
         yield
     except OSError as error:
@@ -49,7 +49,7 @@ def encoded(text: str) -> bytes:
 
 
 @contextmanager
-def replaced_folder(folder: Path) -> Iterator[Path]:
+def replaced_folder(folder: Path) -> Generator[Path, None, None]:
     """An empty folder to fill, which takes the place of `folder` once it is filled.
 
     What lies in `folder` and is not ours is kept. Raises ReportError for a folder that holds other things and no report of ours.

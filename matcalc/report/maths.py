@@ -15,9 +15,10 @@ _CONVERTER = LatexToMathML(fancy_error=False)
 # Chromium sometimes draws these signs without their line, which changes what a formula says; \bar is drawn reliably.
 _UNRELIABLE = re.compile(r"\\(overline|underline|overbrace)(?![A-Za-z])")
 
-_ELEMENTS = frozenset(
-    "math mrow mi mn mo mtext mspace msup msub msubsup munder mover munderover mfrac msqrt mroot mtable mtr mtd mpadded".split()
-)
+_ELEMENTS = frozenset({
+    "math", "mfrac", "mi", "mn", "mo", "mover", "mpadded", "mroot", "mrow", "mspace", "msqrt", "msub", "msubsup", "msup", "mtable", "mtd",
+    "mtext", "mtr", "munder", "munderover",
+})  # fmt: skip
 _LENGTH = re.compile(r"-?\d*\.?\d+(em|ex|pt|px)?")
 _TRUTH = re.compile("true|false")
 _ATTRIBUTES = {

@@ -39,7 +39,7 @@ def step_curve(curve: Curve) -> Plot | None:
         return None
     levels = [e for e in (curve.estimate, curve.extrapolated) if isfinite(e)]
     best = min(points, key=lambda point: point[1])
-    axes = _Axes([h for h, _ in points], [*(e for _, e in points), *levels])
+    axes = _Axes([h for h, _ in points], [*(e for _, e in points), *(level / 10 for level in levels)])  # room for their names
     parts = [axes.grid("step", "relative error")]
     parts.append(axes.line("l1", points))
     parts += [
@@ -53,11 +53,13 @@ def step_curve(curve: Curve) -> Plot | None:
         if isfinite(level):
             parts.append(axes.level(level, f"l{kind}"))
             above = level >= max(levels)
-            parts.append(axes.text(WIDTH - RIGHT - 4, axes.y(level) + (-5 if above else 14), f"{label}: {number(level)}", f"lab{kind}", "end"))
+            parts.append(
+                axes.text(WIDTH - RIGHT - 4, axes.y(level) + (-5 if above else 14), f"{label}: {number(level)}", f"lab{kind}", "end")
+            )
     finding = (
-        f"At one case the plain central difference comes closest to the rule at step {number(best[0])}, with relative error {number(best[1])}: "
-        f"to the right of it truncation rules, to the left rounding. Extrapolated, it differs from the rule by {number(curve.extrapolated)} "
-        f"and claims an error of {number(curve.estimate)} for itself."
+        f"At one case the plain central difference comes closest to the rule at step {number(best[0])}, with relative error "
+        f"{number(best[1])}: to the right of it truncation rules, to the left rounding. Extrapolated, it differs from the rule by "
+        f"{number(curve.extrapolated)} and claims an error of {number(curve.estimate)} for itself."
     )
     return Plot(
         "Finite-difference error against step", finding, axes.drawing("step", "Finite-difference error against step", finding, parts),
@@ -80,9 +82,9 @@ def error_against_condition(conditions: Sequence[float], errors: Sequence[float]
     dots = "".join(f"M{axes.x(k)} {axes.y(e)}h0" for k, e in points)
     parts.append(Markup('<path class="dots" d="{}"/>').format(dots))
     parts.append(axes.text(WIDTH - RIGHT - 4, axes.y(100 * EPSILON * ends[1]) - 5, "tolerance", "tolt", "end"))
-    parts.append(axes.text(WIDTH - RIGHT - 4, axes.y(EPSILON * ends[1]) + 16, "epsilon times condition", "", "end"))
     worst = max(e / k / EPSILON for k, e in points)
-    finding = f"The largest error is {number(worst)} times condition times machine epsilon; the tolerance allows 100 times."
+    finding = f"The largest error is {number(worst)} times condition times machine epsilon (dotted line)"
+    finding += "; the tolerance allows 100 times (dashed line)."
     finding += f" {count(zeros, 'error')} of exactly 0 {'is' if zeros == 1 else 'are'} drawn on the lower edge." if zeros else ""
     finding += f" {count(left_out, 'case')} without a finite number {'is' if left_out == 1 else 'are'} not drawn." if left_out else ""
     decades: dict[int, list[float]] = {}
@@ -108,14 +110,20 @@ def margins(values: Iterable[float]) -> Plot | None:
         half = max(floor(2 * log10(m)), -40)
         bins[half] = bins.get(half, 0) + 1
     lowest = min(bins, default=-2) - 2  # where the zeros are drawn: one gap to the left of the smallest
-    axes = _Axes([10 ** (lowest / 2), 10.0, 10 ** (max(bins, default=0) / 2 + 0.5)], None, top=max(*bins.values(), zeros, 1))
+    axes = _Axes([10 ** (lowest / 2), 10.0, 10 ** (max(bins, default=0) / 2 + 0.5)], None, top=max(*bins.values(), zeros, 1) * 1.15)
     parts = [axes.grid("margin = error / tolerance", "comparisons")]
     for half, n in [*bins.items(), *([(lowest, zeros)] if zeros else [])]:
         x, right = axes.x(10 ** (half / 2)), axes.x(10 ** ((half + 1) / 2))
         label = "exactly 0" if half == lowest else f"{number(10 ** (half / 2))} to {number(10 ** ((half + 1) / 2))}"
         parts.append(
             Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}: {}</title></rect>').format(
-                "bar over" if half >= 0 else "bar", x, axes.y(n), _round(max(right - x - 1, 0.5)), _round(HEIGHT - BOTTOM - axes.y(n)), label, n
+                "bar over" if half >= 0 else "bar",
+                x,
+                axes.y(n),
+                _round(max(right - x - 1, 0.5)),
+                _round(HEIGHT - BOTTOM - axes.y(n)),
+                label,
+                n,
             )
         )
     if zeros:
@@ -124,7 +132,9 @@ def margins(values: Iterable[float]) -> Plot | None:
     parts.append(Markup('<path class="tol" d="M{} {}V{}"/>').format(axes.x(1.0), TOP, HEIGHT - BOTTOM))
     parts.append(axes.text(axes.x(1.0) - 4, TOP + 12, "tolerance", "tolt", "end"))
     over = sum(m > 1 for m in finite) + left_out
-    finding = f"Of {count(len(everything), 'comparison')}, {over or 'none'} went over the tolerance; the largest margin is {number(max(finite))}."
+    finding = (
+        f"Of {count(len(everything), 'comparison')}, {over or 'none'} went over the tolerance; the largest margin is {number(max(finite))}."
+    )
     finding += f" {count(zeros, 'error')} {'was' if zeros == 1 else 'were'} exactly 0." if zeros else ""
     finding += f" {count(left_out, 'margin')} {'was' if left_out == 1 else 'were'} not finite and cannot be drawn." if left_out else ""
     rows = [("exactly 0", str(zeros))] if zeros else []
@@ -141,10 +151,10 @@ def margins(values: Iterable[float]) -> Plot | None:
 class _Axes:
     """Two axes in pixels: x logarithmic; y logarithmic too, or linear from 0 to `top`."""
 
-    def __init__(self, xs: Sequence[float], ys: Sequence[float] | None, top: int = 0) -> None:
+    def __init__(self, xs: Sequence[float], ys: Sequence[float] | None, top: float = 0) -> None:
         self.low_x, self.high_x = _decades(xs)
         self.top = top
-        self.low_y, self.high_y = _decades(ys) if ys is not None else (0.0, float(top))
+        self.low_y, self.high_y = _decades(ys) if ys is not None else (0.0, top)
 
     def x(self, value: float) -> float:
         return _round(LEFT + (WIDTH - LEFT - RIGHT) * _share(value, self.low_x, self.high_x))
@@ -157,10 +167,14 @@ class _Axes:
         parts: list[Markup] = []
         for exponent in _exponents(self.low_x, self.high_x, most=7):
             x = self.x(10.0**exponent)
-            parts.append(Markup('<path class="grid" d="M{} {}V{}"/>').format(x, TOP, HEIGHT - BOTTOM) + _power(x, HEIGHT - BOTTOM + 16, exponent, "middle"))
+            parts.append(
+                Markup('<path class="grid" d="M{} {}V{}"/>').format(x, TOP, HEIGHT - BOTTOM)
+                + _power(x, HEIGHT - BOTTOM + 16, exponent, "middle")
+            )
         if self.top:
-            step = max(1, ceil(self.top / 4))
-            ticks = [(self.y(n), self.text(LEFT - 6, self.y(n) + 4, str(n), "", "end")) for n in range(0, self.top + 1, step)]
+            rough = max(self.top / 4, 1)
+            step = next(int(m * 10 ** floor(log10(rough))) for m in (1, 2, 5, 10) if m * 10 ** floor(log10(rough)) >= rough)
+            ticks = [(self.y(n), self.text(LEFT - 6, self.y(n) + 4, str(n), "", "end")) for n in range(0, int(self.top) + 1, step)]
         else:
             powers = [(self.y(10.0**e), e) for e in _exponents(self.low_y, self.high_y, most=6)]
             ticks = [(y, _power(LEFT - 6, y + 4, e, "end")) for y, e in powers]
@@ -169,7 +183,9 @@ class _Axes:
         parts.append(self.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x_name, "name", "middle"))
         middle = (TOP + HEIGHT - BOTTOM) / 2
         parts.append(
-            Markup('<text class="name" x="12" y="{0}" text-anchor="middle" transform="rotate(-90 12 {0})">{1}</text>').format(middle, y_name)
+            Markup('<text class="name" x="12" y="{0}" text-anchor="middle" transform="rotate(-90 12 {0})">{1}</text>').format(
+                middle, y_name
+            )
         )
         return Markup("").join(parts)
 
@@ -183,9 +199,9 @@ class _Axes:
         return Markup('<text class="halo {}" x="{}" y="{}" text-anchor="{}">{}</text>').format(kind, x, y, anchor, words)
 
     def drawing(self, key: str, title: str, finding: str, parts: Iterable[Markup]) -> Markup:
-        head = Markup('<svg viewBox="0 0 {0} {1}" role="img" aria-labelledby="{2}-title {2}-finding"><title id="{2}-title">{3}</title>').format(
-            WIDTH, HEIGHT, key, title
-        )
+        head = Markup(
+            '<svg viewBox="0 0 {0} {1}" role="img" aria-labelledby="{2}-title {2}-finding"><title id="{2}-title">{3}</title>'
+        ).format(WIDTH, HEIGHT, key, title)
         return head + Markup('<desc id="{}-finding">{}</desc>').format(key, finding) + Markup("").join(parts) + Markup("</svg>")
 
 
@@ -211,7 +227,9 @@ def _exponents(low: float, high: float, most: int) -> range:
 def _power(x: float, y: float, exponent: int, anchor: str) -> Markup:
     """10 with its exponent raised, as a label of an axis."""
     sign = "−" if exponent < 0 else ""
-    return Markup('<text x="{}" y="{}" text-anchor="{}">10<tspan class="up" dy="-5">{}{}</tspan></text>').format(x, y, anchor, sign, abs(exponent))
+    return Markup('<text x="{}" y="{}" text-anchor="{}">10<tspan class="up" dy="-5">{}{}</tspan></text>').format(
+        x, y, anchor, sign, abs(exponent)
+    )
 
 
 def _round(x: float) -> float:

@@ -1,9 +1,24 @@
 """Determinants and their logarithms."""
 
-from matcalc.array import Array, cho_inverse, cho_solve, cholesky, diagonal, log, total, trace
-from matcalc.domain import positive_definite
+from matcalc.array import (
+    Array,
+    cho_inverse,
+    cho_solve,
+    cholesky,
+    diagonal,
+    identity_like,
+    inner,
+    inv,
+    log,
+    solve,
+    total,
+    trace,
+)
+from matcalc.array import det as determinant
+from matcalc.array import log_abs_det as logarithm
+from matcalc.domain import invertible, positive, positive_definite, real, scaled, tall
 from matcalc.rule import Linearization, rule
-from matcalc.source import COOKBOOK, GILES
+from matcalc.source import COOKBOOK, GILES, MAGNUS_NEUDECKER, MINKA
 
 
 @rule(GILES, COOKBOOK.at("(57)"), K=positive_definite("n"))
@@ -23,3 +38,173 @@ def logdet(K: Array) -> Linearization[Array]:
         return l_bar * cho_inverse(L)
 
     return Linearization(2 * total(log(diagonal(L))), jvp, vjp)
+
+
+@rule(GILES, COOKBOOK.at("(49)"), MINKA, X=invertible("n"))
+def det(X: Array) -> Linearization[Array]:
+    r"""Determinant of an invertible matrix, of either sign (Jacobi's formula).
+
+    $$ f = \det X $$
+    $$ df = \det(X)\operatorname{tr}(X^{-1}\,dX) $$
+    $$ \bar X = \bar f\,\det(X)\,X^{-\top} $$
+    """
+    f = determinant(X)
+
+    def jvp(dX: Array) -> Array:
+        return f * inner(inv(X).mT, dX)
+
+    def vjp(f_bar: Array) -> Array:
+        return (f_bar * f) * inv(X).mT
+
+    return Linearization(f, jvp, vjp)
+
+
+@rule(COOKBOOK.at("(57)"), GILES, MINKA, X=invertible("n"))
+def log_abs_det(X: Array) -> Linearization[Array]:
+    r"""Logarithm of the absolute value of the determinant of an invertible matrix.
+
+    $$ \ell = \log|\det X| $$
+    $$ d\ell = \operatorname{tr}(X^{-1}\,dX) $$
+    $$ \bar X = \bar\ell\,X^{-\top} $$
+    """
+
+    def jvp(dX: Array) -> Array:
+        return inner(inv(X).mT, dX)
+
+    def vjp(l_bar: Array) -> Array:
+        return l_bar * inv(X).mT
+
+    return Linearization(logarithm(X), jvp, vjp)
+
+
+@rule(COOKBOOK.at("(55)"), MAGNUS_NEUDECKER, X=tall("m n"))
+def logdet_gram(X: Array) -> Linearization[Array]:
+    r"""Log-determinant of the Gram matrix of independent columns; the gradient is twice the transposed pseudo-inverse.
+
+    $$ \ell = \log\det(X^\top X) $$
+    $$ d\ell = 2 \operatorname{tr}((X^\top X)^{-1} X^\top dX) $$
+    $$ \bar X = 2 \bar\ell\,X (X^\top X)^{-1} $$
+    """
+    L = cholesky(X.mT @ X)
+
+    def jvp(dX: Array) -> Array:
+        return 2 * trace(cho_solve(L, X.mT @ dX))
+
+    def vjp(l_bar: Array) -> Array:
+        return X @ ((2 * l_bar) * cho_inverse(L))
+
+    return Linearization(2 * total(log(diagonal(L))), jvp, vjp)
+
+
+@rule(MAGNUS_NEUDECKER, X=real("m n"))
+def logdet_identity_plus_gram(X: Array) -> Linearization[Array]:
+    r"""Log-determinant of the identity plus a Gram matrix, which is positive definite for every X.
+
+    $$ \ell = \log\det(I + X^\top X) $$
+    $$ d\ell = 2 \operatorname{tr}((I + X^\top X)^{-1} X^\top dX) $$
+    $$ \bar X = 2 \bar\ell\,X (I + X^\top X)^{-1} $$
+    """
+    L = cholesky(identity_like(X) + X.mT @ X)
+
+    def jvp(dX: Array) -> Array:
+        return 2 * trace(cho_solve(L, X.mT @ dX))
+
+    def vjp(l_bar: Array) -> Array:
+        return X @ ((2 * l_bar) * cho_inverse(L))
+
+    return Linearization(2 * total(log(diagonal(L))), jvp, vjp)
+
+
+@rule(MAGNUS_NEUDECKER, s=positive("n"), U=real("n k"))
+def logdet_diagonal_plus_low_rank(s: Array, U: Array) -> Linearization[Array]:
+    r"""Log-determinant of a positive diagonal plus a product of low rank; only a k x k matrix is factorised.
+
+    $$ \ell = \log\det(\operatorname{diag}(s) + U U^\top) $$
+    $$ d\ell = \operatorname{tr}((\operatorname{diag}(s) + U U^\top)^{-1} (\operatorname{diag}(ds) + 2\,U\,dU^\top)) $$
+    $$ \bar s = \bar\ell\,\operatorname{diag}((\operatorname{diag}(s) + U U^\top)^{-1}), \quad
+       \bar U = 2 \bar\ell\,(\operatorname{diag}(s) + U U^\top)^{-1}\,U $$
+    """
+    scaled_U = U / s[:, None]
+    L = cholesky(identity_like(U) + U.mT @ scaled_U)
+
+    def gradient() -> tuple[Array, Array]:
+        half = cho_solve(L, scaled_U.mT).mT  # the inverse times U, by the matrix inversion lemma
+        return 1 / s - total(half * scaled_U, axis=1), 2 * half
+
+    def jvp(ds: Array, dU: Array) -> Array:
+        for_s, for_U = gradient()
+        return inner(for_s, ds) + inner(for_U, dU)
+
+    def vjp(l_bar: Array) -> tuple[Array, Array]:
+        for_s, for_U = gradient()
+        return l_bar * for_s, l_bar * for_U
+
+    return Linearization(total(log(s)) + 2 * total(log(diagonal(L))), jvp, vjp)
+
+
+@rule(MAGNUS_NEUDECKER, U=scaled(0.25, real("n k")), V=scaled(0.25, real("n k")))
+def log_abs_det_low_rank_update(U: Array, V: Array) -> Linearization[Array]:
+    r"""Log-determinant of the identity plus a product of low rank, from a k x k matrix (Sylvester's identity).
+
+    $$ \ell = \log|\det(I + U V^\top)| $$
+    $$ d\ell = \operatorname{tr}((I + V^\top U)^{-1} (dV^\top U + V^\top dU)) $$
+    $$ \bar U = \bar\ell\,V (I + U^\top V)^{-1}, \quad \bar V = \bar\ell\,U (I + V^\top U)^{-1} $$
+    """
+    M = identity_like(U) + V.mT @ U
+
+    def jvp(dU: Array, dV: Array) -> Array:
+        return trace(solve(M, dV.mT @ U + V.mT @ dU))
+
+    def vjp(l_bar: Array) -> tuple[Array, Array]:
+        M_inv = l_bar * inv(M)
+        return V @ M_inv.mT, U @ M_inv
+
+    return Linearization(logarithm(M), jvp, vjp)
+
+
+@rule(COOKBOOK.at("(51)"), MAGNUS_NEUDECKER, A=invertible("n"), X=invertible("n"), B=invertible("n"))
+def det_of_product(A: Array, X: Array, B: Array) -> Linearization[Array]:
+    r"""Determinant of a product of invertible matrices.
+
+    $$ f = \det(A X B) $$
+    $$ df = \det(A X B)\operatorname{tr}((A X B)^{-1} (dA\,X B + A\,dX\,B + A X\,dB)) $$
+    $$ \bar A = \bar f\,\det(A X B)\,(A X B)^{-\top} B^\top X^\top, \quad
+       \bar X = \bar f\,\det(A X B)\,A^\top (A X B)^{-\top} B^\top, \quad
+       \bar B = \bar f\,\det(A X B)\,X^\top A^\top (A X B)^{-\top} $$
+    """
+    AX = A @ X
+    M = AX @ B
+    f = determinant(M)
+
+    def jvp(dA: Array, dX: Array, dB: Array) -> Array:
+        return f * inner(inv(M).mT, (dA @ X + A @ dX) @ B + AX @ dB)
+
+    def vjp(f_bar: Array) -> tuple[Array, Array, Array]:
+        M_bar = (f_bar * f) * inv(M).mT
+        AX_bar = M_bar @ B.mT
+        return AX_bar @ X.mT, A.mT @ AX_bar, AX.mT @ M_bar
+
+    return Linearization(f, jvp, vjp)
+
+
+@rule(COOKBOOK.at("(53)"), MAGNUS_NEUDECKER, X=tall("m n"), A=positive_definite("m"))
+def det_xtax(X: Array, A: Array) -> Linearization[Array]:
+    r"""Determinant of a positive definite matrix seen through independent columns.
+
+    $$ f = \det(X^\top A X) $$
+    $$ df = \det(X^\top A X)\operatorname{tr}((X^\top A X)^{-1} (2\,X^\top A\,dX + X^\top dA\,X)) $$
+    $$ \bar X = 2 \bar f\,\det(X^\top A X)\,A X (X^\top A X)^{-1}, \quad
+       \bar A = \bar f\,\det(X^\top A X)\,X (X^\top A X)^{-1} X^\top $$
+    """
+    AX = A @ X
+    M = X.mT @ AX
+    f = determinant(M)
+
+    def jvp(dX: Array, dA: Array) -> Array:
+        return f * trace(solve(M, 2 * (AX.mT @ dX) + X.mT @ dA @ X))
+
+    def vjp(f_bar: Array) -> tuple[Array, Array]:
+        M_bar = (f_bar * f) * inv(M)
+        return 2 * (AX @ M_bar), X @ M_bar @ X.mT
+
+    return Linearization(f, jvp, vjp)

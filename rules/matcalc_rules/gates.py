@@ -49,7 +49,7 @@ def max_gate(v: Array) -> Linearization[Array]:
     $$ f = \max(v) $$
     $$ df = e^\top dv $$
     $$ \bar v = \bar f e $$
-    $$ e = \operatorname{step}(2 v - \mathbf 1 \mathbf 1^\top v) $$
+    $$ e = \mathbf 1 - \operatorname{step}(f \mathbf 1 - v) $$
     """
     f = largest(v)
     e = step(v == f, v)
@@ -67,10 +67,10 @@ def max_gate(v: Array) -> Linearization[Array]:
 def gate_circuit(x: Array, v: Array) -> Linearization[Array]:
     r"""The circuit 3 (x y + max(y, z)) with v = (y, z), y and z different (e is 1 at the larger, 0 at the other).
 
-    $$ f = 3 (x v_1 + \max(v)) $$
-    $$ df = 3 (v_1\,dx + x\,dv_1 + e^\top dv) $$
-    $$ \bar x = 3 \bar f v_1, \quad \bar v = 3 \bar f (x e_1 + e) $$
-    $$ e_1 = \begin{pmatrix} 1 \\ 0 \end{pmatrix}, \quad e = \operatorname{step}(2 v - \mathbf 1 \mathbf 1^\top v) $$
+    $$ f = 3 (x\,e_1^\top v + \max(v)) $$
+    $$ df = 3 (e_1^\top v\,dx + x\,e_1^\top dv + e^\top dv) $$
+    $$ \bar x = 3 \bar f\,e_1^\top v, \quad \bar v = 3 \bar f (x e_1 + e) $$
+    $$ e_1 = \begin{pmatrix} 1 \\ 0 \end{pmatrix}, \quad e = \mathbf 1 - \operatorname{step}(\max(v) \mathbf 1 - v) $$
     """
     top = largest(v)
     e = step(v == top, v)

@@ -175,7 +175,7 @@ def maximum(x: Array) -> Linearization[Array]:
     $$ f = \max(x) $$
     $$ df = e^\top dx $$
     $$ \bar x = \bar f\,e $$
-    $$ e = \operatorname{step}(x - f \mathbf 1) $$
+    $$ e = \mathbf 1 - \operatorname{step}(f \mathbf 1 - x) $$
     """
     f = largest(x)
     e = step(x == f, x)
@@ -200,7 +200,7 @@ def entry_product(x: Array) -> Linearization[Array]:
     """
 
     def gradient() -> Array:
-        return product(where(identity_like(x) == 1, ones_like(outer(x, x)), x), axis=-1)
+        return product(where(identity_like(x) > 0, ones_like(outer(x, x)), x), axis=-1)
 
     def jvp(dx: Array) -> Array:
         return inner(gradient(), dx)

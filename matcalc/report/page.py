@@ -1,0 +1,350 @@
+"""Verdicts -> what stands on a page: plain data, already in order and in words, with no markup but that of the plots."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import pairwise
+from math import inf, isfinite, isnan, log10
+from typing import Any
+
+from matcalc.report import plots
+from matcalc.report.files import ReportError
+from matcalc.report.words import count, number
+from matcalc.verdict import Counterexample, Run, Status, Verdict, Worst
+
+TOLERANCE = "tolerance = 100 × condition × machine epsilon × scale"
+NEAR = 0.1  # a passing rule whose margin is larger deserves a look
+LARGEST_GRID = 6
+ORDER = (Status.REFUTED, Status.INCONCLUSIVE, Status.VACUOUS, Status.VERIFIED)
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)  # no file may be called so on Windows
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One displayed equation of a statement, and what it is."""
+
+    label: str
+    tex: str
+    main: bool  # the one that stands for the rule on the index
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a small matrix."""
+
+    text: str
+    heat: int = 0  # 0 to 4: how large it is among its neighbours, where that matters
+    worst: bool = False
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An array of a counterexample: as a grid where it is small, else as text."""
+
+    title: str
+    grid: tuple[tuple[Cell, ...], ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """The case at which a rule is wrong."""
+
+    sizes: str
+    compared: str
+    inputs: tuple[Shown, ...]
+    values: tuple[Shown, ...]  # expected, got, difference
+    entry: str  # the entry in which they differ most, in words; "" if it is not known
+    entry_got: str
+    entry_expected: str
+    entry_ratio: str
+    votes: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Link:
+    """Another rule."""
+
+    name: str
+    slug: str
+
+
+@dataclass(frozen=True)
+class RulePage:
+    """All that is said of one rule."""
+
+    verdict: Verdict
+    slug: str
+    formulas: tuple[Formula, ...]
+    margin: float  # not a number counts as infinite: it must not pass for small
+    bar: float  # length of the margin's bar, 0 to 1, logarithmic; the tolerance stands at BAR_TOLERANCE
+    plots: tuple[plots.Plot, ...]
+    example: Example | None
+    again: str
+    previous: Link | None = None
+    next: Link | None = None
+
+    @property
+    def statement(self) -> str:
+        """The equation that stands for the rule."""
+        return next((formula.tex for formula in self.formulas if formula.main), "")
+
+    @property
+    def near(self) -> bool:
+        """Whether the rule passed, but not by far."""
+        return self.verdict.status is Status.VERIFIED and self.margin > NEAR
+
+    @property
+    def searched(self) -> str:
+        """The words by which it is found."""
+        verdict = self.verdict
+        parts = [
+            verdict.rule,
+            verdict.topic,
+            verdict.summary,
+            verdict.status,
+            *verdict.equations,
+            *(s.get("full", "") for s in verdict.sources),
+        ]
+        return " ".join(parts).lower()
+
+
+@dataclass(frozen=True)
+class OracleLine:
+    """How much one oracle judged."""
+
+    oracle: str
+    rules: int
+    cases: int
+    skipped: int
+    margin: float
+
+
+@dataclass(frozen=True)
+class IndexPage:
+    """A whole run."""
+
+    run: Run
+    pages: tuple[RulePage, ...]  # failures first, then the closest to their tolerance
+    counts: dict[Status, int]
+    topics: dict[str, dict[Status, int]]
+    oracles: tuple[OracleLine, ...]
+
+    @property
+    def cases(self) -> int:
+        """Cases of all rules together."""
+        return sum(verdict.cases for verdict in self.run.verdicts)
+
+    @property
+    def skipped(self) -> int:
+        """Comparisons that an oracle could not make."""
+        return sum(evidence.skipped for verdict in self.run.verdicts for evidence in verdict.evidence)
+
+    @property
+    def headline(self) -> str:
+        """What the run found, in one line."""
+        total, verified = len(self.run.verdicts), self.counts[Status.VERIFIED]
+        if not total:
+            return "No rule was verified"
+        return (
+            f"{verified} of {count(total, 'rule')} verified"
+            if verified < total
+            else f"All {count(total, 'rule')} verified"
+            if total > 1
+            else "1 rule verified"
+        )
+
+    def of(self, status: Status) -> list[RulePage]:
+        """The rules with this status."""
+        return [page for page in self.pages if page.verdict.status is status]
+
+
+def index_page(run: Run) -> IndexPage:
+    """The pages of a run; raises ReportError if two rules share a name, since their pages would too."""
+    pages = [_rule_page(verdict, run) for verdict in run.verdicts]
+    seen: set[str] = set()
+    for page in pages:
+        if page.slug in seen:
+            raise ReportError(
+                f"two verdicts of this run are about a rule called {page.verdict.rule}, but each rule has one page; rename one"
+            )
+        seen.add(page.slug)
+    linked = tuple(_linked(pages))
+    topics: dict[str, dict[Status, int]] = {}
+    for verdict in run.verdicts:
+        tally = topics.setdefault(verdict.topic, dict.fromkeys(ORDER, 0))
+        tally[verdict.status] += 1
+    return IndexPage(
+        run,
+        tuple(sorted(linked, key=lambda page: (ORDER.index(page.verdict.status), -page.margin, page.verdict.rule))),
+        {status: run.count(status) for status in ORDER},
+        dict(sorted(topics.items())),
+        _oracles(run),
+    )
+
+
+def slug(name: str) -> str:
+    """A file name for a rule, made of small letters, digits and underscores; other names get a mark that keeps them apart."""
+    if re.fullmatch(r"[a-z0-9_]{1,60}", name) and not _DEVICES.fullmatch(name):
+        return name
+    mark = sha256(name.encode("utf-8", errors="surrogatepass")).hexdigest()[:8]
+    return f"{re.sub(r'[^a-z0-9]+', '-', name.lower())[:40].strip('-') or 'rule'}-{mark}"
+
+
+def _linked(pages: list[RulePage]) -> Iterator[RulePage]:
+    links = [None, *(Link(page.verdict.rule, page.slug) for page in pages), None]
+    for page, before, after in zip(pages, links, links[2:], strict=False):
+        yield replace(page, previous=before, next=after)
+
+
+def _oracles(run: Run) -> tuple[OracleLine, ...]:
+    lines: dict[str, OracleLine] = {}
+    for verdict in run.verdicts:
+        for name in dict.fromkeys(evidence.oracle for evidence in verdict.evidence):
+            old = lines.get(name, OracleLine(name, 0, 0, 0, 0.0))
+            mine = [evidence for evidence in verdict.evidence if evidence.oracle == name]
+            worst = max(_finite_or_infinite(e.margin) for e in mine)
+            lines[name] = OracleLine(
+                name,
+                old.rules + 1,
+                old.cases + sum(e.cases for e in mine),
+                old.skipped + sum(e.skipped for e in mine),
+                max(old.margin, worst),
+            )
+    return tuple(lines.values())
+
+
+# --- one rule ---------------------------------------------------------------------------------------------------------------
+
+
+def _rule_page(verdict: Verdict, run: Run) -> RulePage:
+    all_margins = [m for evidence in verdict.evidence for m in evidence.margins]
+    margin = max((_finite_or_infinite(m) for m in all_margins), default=0.0)
+    drawn = (
+        plots.step_curve(verdict.curve) if verdict.curve else None,
+        plots.error_against_condition(verdict.conditions, verdict.accuracies),
+        plots.margins(all_margins),
+    )
+    return RulePage(
+        verdict=verdict,
+        slug=slug(verdict.rule),
+        formulas=tuple(_formulas(verdict.equations)),
+        margin=margin,
+        bar=_bar(margin),
+        plots=tuple(plot for plot in drawn if plot),
+        example=_example(verdict.counterexample) if verdict.counterexample else None,
+        again=f"matcalc verify -k {shlex.quote(verdict.rule)} --seed {run.seed} --profile {shlex.quote(run.profile)}",
+    )
+
+
+BAR_TOLERANCE = 0.8
+_BAR_DECADES = 5.0  # a bar begins this many decades below its end, which is one decade above the tolerance
+
+
+def _bar(margin: float) -> float:
+    if margin <= 0:
+        return 0.0
+    if not isfinite(margin):
+        return 1.0
+    return round(min(max((log10(margin) + _BAR_DECADES - 1) / _BAR_DECADES, 0.02), 1.0), 3)
+
+
+def _finite_or_infinite(margin: float) -> float:
+    return inf if isnan(margin) else margin
+
+
+def _formulas(equations: Sequence[str]) -> Iterator[Formula]:
+    """The equations with what they are: value first, then differential, then adjoint, then what the statement also defines."""
+    adjoints = [i for i, tex in enumerate(equations) if r"\bar" in tex]
+    main = adjoints[-1] if adjoints else 0
+    for i, tex in enumerate(equations):
+        yield Formula(_label(i, tex), tex, i == main)
+
+
+def _label(position: int, tex: str) -> str:
+    if position == 0:
+        return "Value"
+    left = tex.partition("=")[0]
+    if r"\bar" in left:
+        return "Adjoint"
+    if re.match(r"\s*(\\mathrm\s*\{d\}|\\operatorname\{d\}|\\d\b|d)\s*(\\?[A-Za-z]|\()", left):
+        return "Differential"
+    return "where"
+
+
+# --- a counterexample -------------------------------------------------------------------------------------------------------
+
+
+def _example(case: Counterexample) -> Example:
+    got, expected = _rows(case.got), _rows(case.expected)
+    worst = case.worst
+    place = _place(worst.index) if worst else None
+    difference = None
+    if got and expected and [len(row) for row in got] == [len(row) for row in expected]:
+        difference = [[a - b for a, b in zip(g, e, strict=True)] for g, e in zip(got, expected, strict=True)]
+    values = [_shown("expected", case.expected, place), _shown("got", case.got, place)]
+    if difference is not None and values[0].grid:
+        values.append(Shown("difference", _grid(difference, place, heat=True), ""))
+    return Example(
+        sizes=", ".join(f"{name} = {size}" for name, size in case.sizes.items()),
+        compared=case.compared,
+        inputs=tuple(_shown(name, value) for name, value in case.inputs.items()),
+        values=tuple(values),
+        entry=_entry(worst) if worst else "",
+        entry_got=number(worst.got, 6) if worst else "",
+        entry_expected=number(worst.expected, 6) if worst else "",
+        entry_ratio=number(worst.ratio, 4) if worst else "",
+        votes=tuple((pair, number(difference)) for pair, difference in case.votes.items()),
+    )
+
+
+def _entry(worst: Worst) -> str:
+    return f"entry [{', '.join(map(str, worst.index))}] of {worst.of}" if worst.index else worst.of
+
+
+def _shown(title: str, value: Any, worst: tuple[int, int] | None = None) -> Shown:
+    rows = _rows(value)
+    if rows is not None and len(rows) <= LARGEST_GRID and len(rows[0]) <= LARGEST_GRID:
+        return Shown(title, _grid(rows, worst), "")
+    return Shown(title, (), json.dumps(value, default=repr))
+
+
+def _rows(value: Any) -> list[list[float]] | None:
+    """A number, a vector (as a column) or a matrix as rows; None for anything else, and for what is empty."""
+    if _is_number(value):
+        return [[value]]
+    if not isinstance(value, (list, tuple)) or not value:
+        return None
+    if all(map(_is_number, value)):
+        return [[entry] for entry in value]
+    if not all(isinstance(row, (list, tuple)) and row and all(map(_is_number, row)) for row in value):
+        return None
+    rows = [list(row) for row in value]
+    return rows if all(len(a) == len(b) for a, b in pairwise(rows)) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _grid(rows: list[list[float]], worst: tuple[int, int] | None, *, heat: bool = False) -> tuple[tuple[Cell, ...], ...]:
+    largest = max((abs(x) for row in rows for x in row if isfinite(x)), default=0.0)
+
+    def level(x: float) -> int:
+        if not heat:
+            return 0
+        return 4 if not isfinite(x) else round(4 * abs(x) / largest) if largest else 0
+
+    return tuple(
+        tuple(Cell(number(float(x), 4), level(x), (i, j) == worst) for j, x in enumerate(row)) for i, row in enumerate(rows)
+    )  # fmt: skip
+
+
+def _place(index: tuple[int, ...]) -> tuple[int, int] | None:
+    """Where an entry stands in the rows of `_rows`."""
+    return {0: lambda: (0, 0), 1: lambda: (index[0], 0), 2: lambda: (index[0], index[1])}.get(len(index), lambda: None)()

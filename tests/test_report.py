@@ -1,0 +1,454 @@
+"""Verdicts as pages, JSON and JUnit: what is written, what is escaped, and what is left alone."""
+
+import json
+import random
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from math import inf, nan
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from matcalc.report import ReportError, maths, plots, read_json, words, write_html, write_json, write_junit
+from matcalc.report.files import MARKER
+from matcalc.report.html import prose, python, web
+from matcalc.report.page import index_page, slug
+from matcalc.verdict import Counterexample, Curve, Evidence, Problem, Run, Status, Verdict, Worst, to_json
+
+HOSTILE = '"><img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
+LOGDET = (r"\ell = \log\det K", r"d\ell = \operatorname{tr}(K^{-1}\,dK)", r"\bar K = \bar\ell\,K^{-\top}")
+CODE = '''@rule(GILES.at("2.2.3"), K=positive_definite("n"))
+def logdet(K: Array) -> Linearization[Array]:
+    r"""Log-determinant of a positive definite matrix."""
+    L = cholesky(K)
+
+    def vjp(l_bar: Array) -> Array:
+        return l_bar * cho_inverse(L)  # K^-T
+
+    return Linearization(2 * total(log(diagonal(L))), jvp, vjp)
+'''
+
+# --- runs that nobody had to make -----------------------------------------------------------------------------------------
+
+
+def a_verdict(
+    name: str = "logdet", topic: str = "determinants", equations: tuple[str, ...] = LOGDET, largest: float = 0.01, **changes: Any
+) -> Verdict:
+    """A verified rule with the evidence that a real one has; `largest` is the size of its margins."""
+    dice = random.Random(name)
+    conditions = tuple(10 ** dice.uniform(0, 8) for _ in range(120))
+    accuracies = tuple(2.2e-16 * k * 10 ** dice.uniform(-3, 0.5) * (i % 9 > 0) for i, k in enumerate(conditions))
+    steps = tuple(10 ** (-12 + 0.5 * i) for i in range(24))
+    curve = Curve(steps, tuple(1e-16 / h + 0.3 * h * h for h in steps), 3e-13, 8e-14)
+    margins = tuple(largest * 10 ** dice.uniform(-4, 0) * (i % 9 > 0) for i in range(120))
+    evidence = tuple(
+        Evidence(prop, oracle, Status.VERIFIED, 120, skipped, 2.2e-10, 2.2e-10 / max(margins), 4.0, 1e6, margins, accuracies, note)
+        for prop, oracle, skipped, note in [
+            ("value", "JAX", 0, ""),
+            ("jvp", "JAX forward", 0, ""),
+            ("jvp", "finite differences", 7, "seven cases lie closer to the edge of the domain than a step"),
+            ("vjp", "JAX reverse", 0, ""),
+            ("adjoint", "itself", 0, ""),
+        ]
+    )
+    verdict = Verdict(
+        rule=name,
+        topic=topic,
+        status=Status.VERIFIED,
+        summary="Log-determinant of a positive definite matrix $K$, through one Cholesky factorisation.",
+        equations=equations,
+        inputs={
+            "K": {"tex": "K", "set": r"\mathbb{S}_{++}^{n}", "domain": "positive definite matrix (n x n)", "shape": "(n, n)", "held": False}
+        },
+        sources=(
+            {
+                "short": "Giles 2008, section 2.2.3",
+                "full": "Giles 2008, section 2.2.3: An extended collection of matrix derivative results",
+                "url": "",
+            },
+            {"short": "Seeger 2017", "full": "Seeger 2017: Auto-differentiating linear algebra", "url": "https://arxiv.org/abs/1710.08717"},
+        ),
+        file="rules/matcalc_rules/determinants.py",
+        line=9,
+        code=CODE,
+        cases=120,
+        seconds=1.84,
+        evidence=evidence,
+        conditions=conditions,
+        accuracies=accuracies,
+        curve=curve,
+    )
+    return replace(verdict, **changes)
+
+
+def a_refuted_verdict() -> Verdict:
+    """A rule that returns its gradient transposed, with the smallest case that shows it."""
+    evidence = Evidence(
+        "vjp", "JAX reverse", Status.REFUTED, 120, 0, 1.4, 2.1e-13, 1.0, 4.2, (6.7e12, 1e10, inf), (1.4, 0.1, nan),
+        "the gradient with respect to A differs from that of JAX by 6.7e12 tolerances",
+    )  # fmt: skip
+    got, expected = [[0.0, -0.5, 2.0], [0.25, 1.0, 0.125], [0.0, 0.0, 3.0]], [[0.0, 0.5, 2.0], [-0.25, 1.0, 0.125], [0.0, 0.0, 3.0]]
+    return a_verdict(
+        "skew_product",
+        "products",
+        (r"C = A B - B A", r"dC = dA\,B - B\,dA", r"\bar A = \bar C B^\top - B^\top \bar C"),
+        status=Status.REFUTED,
+        summary="Commutator of two matrices.",
+        evidence=(*a_verdict("skew_product").evidence[:3], evidence),
+        reason="JAX reverse and finite differences agree with each other, and this rule's vjp disagrees with both.",
+        counterexample=Counterexample(
+            {"n": 3},
+            {
+                "A": [[0.0, 1.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 1.0]],
+                "B": [[1e-3, 12.5, 1.0], [0.5, nan, 0.0], [1.0, 2.0, -inf]],
+                "lam": 0.5,
+            },
+            got,
+            expected,
+            "the gradient with respect to A",
+            Worst("the gradient with respect to A", (0, 1), -0.5, 0.5),
+            {"rule / JAX reverse": 1.41, "rule / finite differences": 1.41, "JAX reverse / finite differences": 3e-12},
+        ),
+    )
+
+
+def a_run(*more: Verdict, **changes: Any) -> Run:
+    """A run with every status, problems, and rules of several topics."""
+    verdicts = (
+        a_verdict(),
+        a_verdict("matmul", "products", (r"Z = X W", r"dZ = dX\,W + X\,dW", r"\bar X = \bar Z W^\top, \quad \bar W = X^\top \bar Z"), largest=0.4),
+        a_verdict("trace", "products", (r"t = \operatorname{tr} A", r"dt = \operatorname{tr} dA", r"\bar A = \bar t\, I"), 0.0001),
+        a_verdict(
+            "softmax", "activations",
+            (r"p_i = \frac{e^{x_i}}{\sum_j e^{x_j}}", r"dp = p \odot (dx - p^\top dx)", r"\bar x = p \odot (\bar p - p^\top \bar p)",
+             r"\text{where } f(x) = \begin{cases} x & x > 0 \\ 0 & \text{otherwise} \end{cases}"), 0.002,
+        ),
+        a_refuted_verdict(),
+        a_verdict("eigh", "eigenvalues", (r"A = U \Lambda U^\top", r"\bar A = U\left(\bar\Lambda + F \odot (U^\top \bar U)\right)U^\top"),
+                  status=Status.INCONCLUSIVE, curve=None, reason="Both oracles lose all digits where eigenvalues lie close together."),
+        a_verdict("empty_sum", "products", (r"s = \sum_i x_i",), status=Status.VACUOUS, evidence=(), conditions=(), accuracies=(), curve=None, cases=0,
+                  reason="No case was drawn, so there was nothing to check."),
+        *more,
+    )  # fmt: skip
+    run = Run(
+        verdicts, (Problem("rules/matcalc_rules/broken.py", "line 12: inv_product has no source; name the work it is taken from"),), 20261120, "default",
+        "matcalc verify --seed 20261120 --profile default", "2026-11-21T10:35:00+00:00", 372.4, {"Python": "3.11.2", "NumPy": "2.4.0", "JAX": "0.10.2", "matcalc": "0.1.0"},
+        "Linux x86_64, 2 cores", selected=len(verdicts),
+    )  # fmt: skip
+    return replace(run, **changes)
+
+
+def a_hostile_verdict() -> Verdict:
+    """A rule all of whose strings try to break out of the page."""
+    return a_verdict(
+        HOSTILE, HOSTILE, (HOSTILE, rf"\text{{{HOSTILE}}}", r"\href{javascript:alert(1)}{x}", "\\unknown \u202e"),
+        summary=f"${HOSTILE}$ {HOSTILE} \u202e\x00\ud800",
+        inputs={HOSTILE: {"tex": HOSTILE, "set": HOSTILE, "domain": HOSTILE, "shape": HOSTILE, "held": True}},
+        sources=({"short": HOSTILE, "full": HOSTILE, "url": "javascript:alert(1)"}, {"short": "x", "full": "x", "url": f"https://x/{HOSTILE}"}),
+        file=HOSTILE, code=f'"""{HOSTILE}"""\n# {HOSTILE}\n', status=Status.REFUTED, reason=HOSTILE,
+        evidence=(Evidence(HOSTILE, HOSTILE, Status.REFUTED, 1, note=HOSTILE, margins=(nan, inf), errors=(nan, 0.0), worst_error=nan),),
+        counterexample=Counterexample({HOSTILE: 1}, {HOSTILE: "x" * 100_000}, [1.0, HOSTILE], [[]], HOSTILE, Worst(HOSTILE, (0, 1, 2), nan, 0.0), {HOSTILE: nan}),
+    )  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Elements, links, ids and text of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.words: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Notes an element, where it leads and how it is called."""
+        self.elements.append((tag, dict(attrs)))
+        self.links += [value for name, value in attrs if value and name in {"href", "src"}]
+        self.ids += [value for name, value in attrs if value and name == "id"]
+
+    def handle_data(self, data: str) -> None:
+        """Notes what is read."""
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        """What is read, in one line."""
+        return " ".join(" ".join(self.words).split())
+
+
+# --- the folder -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_a_folder_of_linked_pages(tmp_path: Path) -> None:
+    """Every page of every rule exists, and every link leads somewhere inside the folder or to the web."""
+    index = write_html(a_run(a_hostile_verdict()), tmp_path / "report")
+    assert index == tmp_path / "report" / "index.html"
+    pages = {path: Page(path) for path in index.parent.rglob("*.html")}
+    assert len(pages) == 9
+    for path, page in pages.items():
+        assert len(page.ids) == len(set(page.ids)), path
+        for link in page.links:
+            if link.startswith("https://"):
+                continue
+            assert not re.match(r"[a-z]+:|/", link), link
+            target, _, fragment = link.partition("#")
+            reached = (path.parent / target).resolve() if target else path
+            assert reached.is_file(), link
+            if fragment and "=" not in fragment:
+                assert fragment in pages[reached].ids, link
+    assert {path.name for path in index.parent.iterdir()} == {"index.html", "rules", "assets", "results.json", ".gitignore", MARKER}
+    assert "OFL.txt" in {path.name for path in (index.parent / "assets").iterdir()}
+
+
+def test_failures_come_first_then_the_closest_to_the_tolerance() -> None:
+    """The order of the index is: refuted, inconclusive, vacuous, then verified with the largest margin first."""
+    names = [page.verdict.rule for page in index_page(a_run()).pages]
+    assert names == ["skew_product", "eigh", "empty_sum", "matmul", "logdet", "softmax", "trace"]
+
+
+def test_the_statement_of_the_index_is_the_last_adjoint() -> None:
+    """The last equation with a bar stands for a rule, and the first where there is none."""
+    pages = {page.verdict.rule: page for page in index_page(a_run()).pages}
+    assert pages["logdet"].statement == LOGDET[2]
+    assert pages["empty_sum"].statement == r"s = \sum_i x_i"
+    assert [f.label for f in pages["softmax"].formulas] == ["Value", "Differential", "Adjoint", "where"]
+
+
+def test_a_failing_page_says_what_differs(tmp_path: Path) -> None:
+    """Reason, worst entry, both values, their ratio, votes and the way to see it again stand on the page."""
+    text = Page(write_html(a_run(), tmp_path / "r").parent / "rules" / "skew_product.html").text
+    for words_ in (
+        "disagrees with both",
+        "[0, 1]",
+        "-0.5",
+        "ratio -1",
+        "n = 3",
+        "rule / JAX reverse",
+        "1.4",
+        "(differs most)",
+        "-infinite",
+        "not a number",
+    ):
+        assert words_ in text
+    assert "matcalc verify -k skew_product --seed 20261120 --profile default" in text
+
+
+def test_every_string_is_escaped(tmp_path: Path) -> None:
+    """Names, formulas, sources, code and numbers of a rule cannot become markup, links or scripts."""
+    folder = write_html(
+        a_run(a_hostile_verdict(), problems=(Problem(HOSTILE, HOSTILE),), machine=HOSTILE, command=HOSTILE), tmp_path / "r"
+    ).parent
+    for path in folder.rglob("*.html"):
+        for tag, attributes in Page(path).elements:
+            assert tag not in {"img", "iframe", "object", "style"}, path
+            assert tag != "script" or set(attributes) <= {"src", "defer"}, path
+            assert not [name for name in attributes if name == "style" or name.startswith("on")], path
+            assert not attributes.get("href", "").startswith("javascript"), path
+        raw = path.read_text(encoding="utf-8")
+        assert "\u202e" not in raw
+        assert "\x00" not in raw
+        assert len(raw) < 200_000
+
+
+def test_a_hostile_name_stays_inside_the_folder() -> None:
+    """A page is called by letters, digits and a mark, whatever its rule is called; names that differ stay apart."""
+    assert slug("logdet") == "logdet"
+    names = ["../../etc/passwd", HOSTILE, "con", "QR", "qr", "é", "è", "", "a" * 500, "\ud800"]
+    assert all(re.fullmatch(r"[a-z0-9_-]{1,60}", slug(name)) for name in names)
+    assert len({slug(name) for name in names}) == len(names)
+
+
+def test_two_rules_of_one_name_are_refused(tmp_path: Path) -> None:
+    """One page cannot hold two verdicts, and dropping one in silence could hide a failure."""
+    with pytest.raises(ReportError, match="two verdicts of this run are about a rule called logdet"):
+        write_html(a_run(a_verdict()), tmp_path / "r")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_report_replaces_a_report_and_keeps_what_is_not_its_own(tmp_path: Path) -> None:
+    """Pages of rules that are gone go; a guest's files stay."""
+    folder = tmp_path / "r"
+    write_html(a_run(), folder)
+    (folder / "notes").mkdir()
+    (folder / "notes" / "mine.txt").write_text("mine")
+    write_html(a_run(verdicts=(a_verdict(),)), folder)
+    assert [path.name for path in (folder / "rules").iterdir()] == ["logdet.html"]
+    assert (folder / "notes" / "mine.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_a_folder_with_a_readme_may_be_used(tmp_path: Path) -> None:
+    """README.md and .gitignore are kept as they are."""
+    (tmp_path / "README.md").write_text("read me")
+    (tmp_path / ".gitignore").write_text("mine")
+    for _ in range(2):
+        write_html(a_run(), tmp_path)
+        assert (tmp_path / "README.md").read_text() == "read me"
+        assert (tmp_path / ".gitignore").read_text() == "mine"
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    """A folder that holds other files and no report of ours is refused in one sentence."""
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ReportError, match=r"holds thesis\.tex and no report of matcalc"):
+        write_html(a_run(), tmp_path)
+    with pytest.raises(ReportError, match="it is a file, and a folder was expected"):
+        write_html(a_run(), tmp_path / "thesis.tex")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_report_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing half-written is ever left."""
+    folder = tmp_path / "r"
+    before = write_html(a_run(), folder).read_bytes()
+    monkeypatch.setattr("matcalc.report.html.index", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_html(a_run(seed=2), folder)
+    assert (folder / "index.html").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_an_empty_run_and_an_interrupted_one_say_so(tmp_path: Path) -> None:
+    """No verdicts is not a success, and what an interrupted run left out is said."""
+    empty = Page(write_html(a_run(verdicts=(), selected=0), tmp_path / "empty")).text
+    assert "No rule was verified" in empty
+    assert "This run judged no rule." in empty
+    cut = Page(write_html(a_run(interrupted=True, selected=40), tmp_path / "cut")).text
+    assert "It judged 7 of 40 rules" in " ".join(cut.split())
+
+
+# --- JSON and JUnit ---------------------------------------------------------------------------------------------------------
+
+
+def test_json_is_standard_and_carries_a_run_both_ways(tmp_path: Path) -> None:
+    """Numbers that are not finite go through as words, and come back as numbers; a rule called inf stays a name."""
+    run = a_run(replace(a_refuted_verdict(), rule="inf", conditions=(nan, inf, 1.0)), seconds=inf)
+    write_json(run, tmp_path / "deep" / "results.json")
+    text = (tmp_path / "deep" / "results.json").read_text()
+    json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    again = read_json(tmp_path / "deep" / "results.json")
+    assert to_json(again) == to_json(run)
+    assert again.seconds == inf
+    assert again.verdicts[-1].conditions[1] == inf
+    assert again.verdicts[-1].rule == "inf"
+    assert again.verdicts[-1].counterexample.inputs["B"][2][2] == -inf
+    assert again.verdicts[0] == run.verdicts[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("{", "Expecting property name"), ("[]", "list"), ('{"schema": 99}', "schema 99 came"), ('{"schema": 1}', "verdicts is missing"), (None, "No such file")],
+)  # fmt: skip
+def test_a_damaged_file_is_one_sentence(tmp_path: Path, text: str | None, sentence: str) -> None:
+    """What is no results file is refused with its path and the reason."""
+    path = tmp_path / "results.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ReportError, match=sentence) as raised:
+        read_json(path)
+    assert str(path) in str(raised.value)
+
+
+def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A place that cannot be written is one sentence, and no temporary file stays."""
+    with pytest.raises(ReportError, match="it is a folder, and a file was expected"):
+        write_json(a_run(), tmp_path)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ReportError, match="cannot be written"):
+        write_json(a_run(), tmp_path / "file" / "results.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_junit_has_a_case_for_each_property_and_oracle(tmp_path: Path) -> None:
+    """Refuted is a failure with its sentence, a problem an error, and what showed nothing is skipped; the sums are right."""
+    write_junit(a_run(a_hostile_verdict()), tmp_path / "junit.xml")
+    root = ET.parse(tmp_path / "junit.xml").getroot()
+    cases = root.findall(".//testcase")
+    assert int(root.get("tests")) == len(cases) == sum(int(suite.get("tests")) for suite in root)
+    assert int(root.get("failures")) == len(root.findall(".//failure")) == 2
+    assert int(root.get("errors")) == len(root.findall(".//error")) == 1
+    assert int(root.get("skipped")) == len(root.findall(".//skipped")) == 2  # eigh and empty_sum
+    failure = next(case for case in cases if case.get("classname") == "products.skew_product" and case.find("failure") is not None)
+    assert failure.get("name") == "vjp beside JAX reverse"
+    assert "6.7e12 tolerances" in failure.find("failure").get("message")
+
+
+# --- pieces -----------------------------------------------------------------------------------------------------------------
+
+
+def test_formulas_keep_to_the_list() -> None:
+    """A bar is an accent, styles become classes, and the TeX stays as alternative text."""
+    assert '<mover accent="true">' in maths.typeset(r"\bar K")
+    assert 'alttext="\\bar K"' in maths.typeset(r"\bar K")
+    cases = maths.typeset(r"\begin{cases} x & y \\ z & w \end{cases} \operatorname{tr}(A)", display=True)
+    assert 'class="m-left m-pr0"' in cases
+    assert " style=" not in cases
+    assert "<script>" not in maths.typeset(r"\text{<script>alert(1)</script>}")
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [r"\unknown x", r"\href{javascript:alert(1)}{x}", r"\color{red} x", r"\eqref{a}", r"\overline{AB}", r"\begin{matrix} a", "a \x00", "a $ b", r"\frac"],
+)  # fmt: skip
+def test_what_is_no_formula_is_one_sentence(tex: str) -> None:
+    """Unknown commands, links, colours and bars that browsers lose are refused, and the page shows the TeX instead."""
+    with pytest.raises(maths.MathsError) as raised:
+        maths.typeset(tex)
+    assert "\n" not in str(raised.value)
+
+
+def test_random_tex_is_typeset_or_refused() -> None:
+    """Whatever the TeX, the output keeps to the list or there is a MathsError."""
+    dice = random.Random(1)
+    pieces = [r"\bar", r"\frac", "{", "}", "^", "_", "x", r"\text", "<b>", "&", r"\\", r"\begin{pmatrix}", r"\end{pmatrix}", r"\left(", r"\right)", "$", "%", "#", r"\newcommand", r"\sum"]  # fmt: skip
+    typeset = 0
+    for _ in range(3000):
+        try:
+            markup = maths.typeset(" ".join(dice.choices(pieces, k=dice.randint(1, 8))))
+        except maths.MathsError:
+            continue
+        typeset += 1
+        assert {element.tag for element in ET.fromstring(markup).iter()} <= maths._ELEMENTS
+    assert typeset > 100
+
+
+def test_prose_code_and_links_are_escaped() -> None:
+    """Formulas in sentences are typeset, code is coloured, and only web addresses become links."""
+    assert prose("a < $K$") == f"a &lt; {maths.typeset('K')}"
+    assert prose("3e-13 or <1") == '<span class="whole">3e-13</span> or &lt;1'
+    assert "&lt;b&gt;" in python("x = '<b>'")
+    assert [web("https://x"), web("javascript:x"), web("")] == ["https://x", "", ""]
+
+
+def test_numbers_read_well() -> None:
+    """Two digits, no padding of exponents, and words for what is no number."""
+    shown = [words.number(x) for x in (0.0, 2.2e-10, 0.351, 1.0, 12345.0, inf, -inf, nan)]
+    assert shown == ["0", "2.2e-10", "0.35", "1", "1.2e4", "infinite", "-infinite", "not a number"]
+    assert [words.duration(x) for x in (0.44, 12.0, 61.0, 7260.0)] == ["0.4 s", "12 s", "1 min 1 s", "2 h 1 min"]
+    assert words.clean("a\x00\u202eb") == "a\\u0000\\u202eb"
+    assert len(words.clean("x" * 1_000_000)) < 21_000
+
+
+@pytest.mark.parametrize("values", [(), (nan,), (0.0,), (0.0, 0.0, 1e-300), (inf, 1.0), (1e300, 1e-300), (-1.0, 2.0)])
+def test_plots_take_any_numbers(values: tuple[float, ...]) -> None:
+    """Zeros, infinities and what is no number are drawn or left out, never an error, and no coordinate is off the picture."""
+    made = [plots.margins(values), plots.error_against_condition(values, values), plots.step_curve(Curve(values, values, nan, 0.0))]
+    for plot in filter(None, made):
+        root = ET.fromstring(plot.svg)
+        assert root.get("role") == "img"
+        for x in re.findall(r' (?:x|y|cx|cy|width|height)="(-?[\d.]+)"', plot.svg):
+            assert -1 <= float(x) <= plots.WIDTH
+
+
+def test_the_room_needs_no_array_library() -> None:
+    """Pages can be made where no framework is installed: the report imports none."""
+    code = "import matcalc.report, sys; print([m for m in ('jax', 'numpy', 'hypothesis', 'torch') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    assert done.stdout.strip() == "[]"

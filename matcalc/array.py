@@ -27,7 +27,7 @@ class AnyArray(Protocol):
     @property
     def ndim(self) -> int: ...
     @property
-    def mT(self) -> Any: ...
+    def mT(self) -> Any: ...  # noqa: N802  (the array standard's name)
     def __getitem__(self, key: Any, /) -> Any: ...
     def __neg__(self) -> Any: ...
     def __add__(self, other: Any, /) -> Any: ...
@@ -198,7 +198,7 @@ def erf(x: Array) -> Array:
 
 
 def log_gamma(x: Array) -> Array:
-    """log |Gamma| of each entry."""
+    """Log |Gamma| of each entry."""
     return native.log_gamma(x)
 
 
@@ -395,7 +395,7 @@ def det(X: Array) -> Array:
 
 
 def log_abs_det(X: Array) -> Array:
-    """log |det X| of an invertible matrix."""
+    """Log |det X| of an invertible matrix."""
     return array_namespace(X).linalg.slogdet(X)[1]
 
 

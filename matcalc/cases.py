@@ -174,10 +174,12 @@ def assemble(
             np.stack([[_array(domain.tangent(points[i][k], noise[k, p])) * size[k] for p in range(noise.shape[1])] for k in range(count)])
         )
     probes = tangents[0].shape[1]
-    reach = np.array([
-        [min(rule.domains[names[i]].reach(points[i][k], t[k, p]) for i, t in zip(free, tangents, strict=True)) for p in range(probes)]
-        for k in range(count)
-    ])
+    reach = np.array(
+        [
+            [min(rule.domains[names[i]].reach(points[i][k], t[k, p]) for i, t in zip(free, tangents, strict=True)) for p in range(probes)]
+            for k in range(count)
+        ]
+    )
     neighbours = tuple(
         np.repeat(x[:, None], noise.shape[1], axis=1) if domain.discrete else x[:, None] * (1 + PERTURBATION * noise)
         for x, noise, domain in zip(points, neighbour_noise, rule.domains.values(), strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import pkgutil
@@ -15,7 +16,7 @@ from matcalc.rule import Rule
 from matcalc.verdict import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType
 
 AnyRule = Rule[Any, Any]
@@ -57,57 +58,29 @@ class Catalogue:
         )
 
 
-def _keyword(text: str) -> Any:
+def _keyword(text: str) -> Callable[[set[str]], bool]:
     """A test of a set of names for an expression like `det and not log`."""
-    words = text.replace("(", " ( ").replace(")", " ) ").split()
-    position = 0
-
-    def peek() -> str:
-        return words[position] if position < len(words) else ""
-
-    def advance() -> str:
-        nonlocal position
-        position += 1
-        return words[position - 1]
-
-    def either() -> Any:
-        left = both()
-        while peek() == "or":
-            advance()
-            left = (lambda a, b: lambda names: a(names) or b(names))(left, both())
-        return left
-
-    def both() -> Any:
-        left = one()
-        while peek() == "and":
-            advance()
-            left = (lambda a, b: lambda names: a(names) and b(names))(left, one())
-        return left
-
-    def one() -> Any:
-        word = peek()
-        if word == "not":
-            advance()
-            inside = one()
-            return lambda names: not inside(names)
-        if word == "(":
-            advance()
-            inside = either()
-            if peek() != ")":
-                raise ValueError(f"-k {text!r} opens a parenthesis that it does not close")
-            advance()
-            return inside
-        if word in {"", ")", "and", "or"}:
-            raise ValueError(f"-k {text!r} cannot be read: a word is missing" + (f" before {word!r}" if word else " at its end"))
-        advance()
-        return lambda names: any(word.lower() in name.lower() for name in names)
-
-    if not words:
+    if not text.strip():
         return lambda _: True
-    test = either()
-    if position < len(words):
-        raise ValueError(f"-k {text!r} cannot be read: {peek()!r} is not joined to what stands before it")
-    return test
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        tree = None
+
+    def holds(node: ast.expr | None, names: set[str]) -> bool:  # reads every part, so that no mistake hides behind `or`
+        match node:
+            case ast.Name(id=word):
+                return any(word.lower() in name.lower() for name in names)
+            case ast.UnaryOp(op=ast.Not(), operand=inside):
+                return not holds(inside, names)
+            case ast.BoolOp(op=ast.And(), values=parts):
+                return min([holds(part, names) for part in parts])
+            case ast.BoolOp(op=ast.Or(), values=parts):
+                return max([holds(part, names) for part in parts])
+        raise ValueError(f"-k {text!r} cannot be read: join words with `and`, `or`, `not` and parentheses, as in 'det and not log'")
+
+    holds(tree, set())
+    return lambda names: holds(tree, names)
 
 
 def installed() -> Catalogue:
@@ -136,14 +109,12 @@ def load(targets: Iterable[str | Path]) -> Catalogue:
             except (Exception, SystemExit) as error:  # noqa: BLE001  (a user's file may raise anything)
                 problems.append(Problem(where, _sentence(where, error)))
                 continue
-            rules += (found for found in vars(module).values() if isinstance(found, Rule) and found.function.__module__ == module.__name__)
+            rules += (r for r in vars(module).values() if isinstance(r, Rule) and r.function.__module__ == module.__name__)
     by_name: dict[str, AnyRule] = {}
     for rule in rules:
         if by_name.setdefault(rule.name, rule) is not rule:
-            first = by_name[rule.name].function.__module__
-            problems.append(
-                Problem(rule.function.__module__, f"two rules are called {rule.name}: one in {first}, one in {rule.function.__module__}; rename one")
-            )
+            first, second = by_name[rule.name].function.__module__, rule.function.__module__
+            problems.append(Problem(second, f"two rules are called {rule.name}: one in {first}, one in {second}; rename one"))
     return Catalogue(tuple(by_name.values()), tuple(problems))
 
 
@@ -158,7 +129,8 @@ def _sentence(where: str, error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"{where}, line {error.lineno}: {error.msg}"
     text = " ".join(str(error).split()) or "no message"
-    return f"{where}" + (f", line {line}" if line else "") + f": {text}" + ("" if isinstance(error, TypeError) else f" ({type(error).__name__})")
+    kind = "" if isinstance(error, TypeError) else f" ({type(error).__name__})"
+    return where + (f", line {line}" if line else "") + f": {text}{kind}"
 
 
 def _modules(target: str | Path) -> Iterator[tuple[str, Any]]:
@@ -170,7 +142,8 @@ def _modules(target: str | Path) -> Iterator[tuple[str, Any]]:
         elif path.is_file():
             yield str(path), lambda: _from_file(path)
         else:
-            files = sorted(file for file in path.rglob("*.py") if not any(part.startswith((".", "__")) for part in file.relative_to(path).parts))
+            hidden = (".", "__")
+            files = sorted(f for f in path.rglob("*.py") if not any(part.startswith(hidden) for part in f.relative_to(path).parts))
             if not files:
                 yield str(path), _failing(FileNotFoundError("the folder holds no Python file"))
             for file in files:

@@ -287,8 +287,8 @@ def verify(
     pages = None if no_html or not html else Path(html)
     files = [Path(path) for path in (json_path, junitxml) if path and path != "-"]
     try:
-        if pages and (check := getattr(report, "check_folder", None)):
-            check(pages)
+        if pages:
+            report.check_folder(pages)
     except report.ReportError as error:
         raise Refusal(str(error)) from None
     for file in files:
@@ -303,6 +303,8 @@ def verify(
     most = 1 if stop_at_first else maxfail or len(chosen.rules) + 1
     started, began = datetime.now(UTC).astimezone(), time.monotonic()
     failures = 0
+    if not no_progress:
+        click.echo(f"{len(chosen.rules)} rules, seed {seed}, profile {profile}", err=True)
     with _progress(chosen, shown=not no_progress) as tell:
 
         def on_verdict(verdict: Verdict) -> bool:

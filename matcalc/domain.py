@@ -20,22 +20,18 @@ from matcalc.array import (
     exp,
     eye,
     inv,
-    largest,
     mean,
     norm,
     ones_like,
     qr,
     sigmoid,
-    sign,
     skew,
     smallest,
-    step,
     sym,
     thin_svd,
     total,
     tril,
     triu,
-    zeros_like,
 )
 from matcalc.array import where as choose
 
@@ -148,7 +144,7 @@ def _reach(distance: Any, tangent: Any) -> float:
 
 
 def _singular_values(n: int, spread: float, like_: Any) -> Any:
-    """n numbers from 1 down to 1/spread in equal ratios, or mildly uneven around 1 where no spread is asked for."""
+    """N numbers from 1 down to 1/spread in equal ratios, or mildly uneven around 1 where no spread is asked for."""
     ramp = total(tril(eye(n, like_) * 0 + 1), axis=1) - 1  # 0, 1, ..., n-1
     fraction = ramp / max(n - 1, 1)
     return spread**-fraction if spread > 1 else 1.5 - 0.75 * fraction

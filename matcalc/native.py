@@ -63,7 +63,7 @@ def erf(x: Any) -> Any:
 
 
 def log_gamma(x: Any) -> Any:
-    """log |Gamma|."""
+    """Log |Gamma|."""
     return _special(x, "gammaln", "gammaln")
 
 

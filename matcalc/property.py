@@ -9,6 +9,7 @@ function's own value, 4 * epsilon * |value| / |input|.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from matcalc.domain import Domain
 from matcalc.verdict import Evidence, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -89,54 +90,58 @@ def ask(rule: Rule[Any, Any], batch: Batch) -> Answers:
 def _ask_once(rule: Rule[Any, Any], batch: Batch, case: int) -> tuple[Any, ...]:
     inputs = batch.point(case)
     handed = tuple(x.copy() for x in inputs)
-    probes = batch.tangents[0].shape[1]
-    tangents = [[t[case, p] for t in batch.tangents] for p in range(probes)]
-    cotangents = [[c[case, p] for c in batch.cotangents] for p in range(probes)]
     where = "" if not batch.sizes else " at " + ", ".join(f"{name} = {size}" for name, size in batch.sizes.items())
+    probes = range(batch.tangents[0].shape[1])
+    asked = {"jvp": [[t[case, p] for t in batch.tangents] for p in probes], "vjp": [[c[case, p] for c in batch.cotangents] for p in probes]}
+    shapes = {"jvp": [c.shape[2:] for c in batch.cotangents], "vjp": [batch.inputs[i].shape[1:] for i in batch.free]}
+    labels = {"jvp": ["its jvp"] * len(shapes["jvp"]), "vjp": [f"the gradient with respect to {batch.names[i]}" for i in batch.free]}
     try:
         at = rule.function(*handed)
         value = [np.asarray(as_array(v)) for v in parts(at.value)]
     except Exception as error:
         raise FaultError("value", f"{rule.name} raises {type(error).__name__}{where}: {_first_line(error)}") from error
-    _require_shapes("value", rule.name, "its value", value, [c.shape[2:] for c in batch.cotangents], where)
-
-    def call(word: str, arguments: Sequence[Floats]) -> list[Floats]:
-        given = [a.copy() for a in arguments]
-        try:
-            answer = parts(getattr(at, word)(*given))
-        except Exception as error:
-            raise FaultError(word, f"{rule.name}.{word} raises {type(error).__name__}{where}: {_first_line(error)}") from error
-        for before, after in zip(arguments, given, strict=True):
-            if not np.array_equal(before, after, equal_nan=True):
-                raise FaultError("pure", f"{rule.name}.{word} changes the array it is given{where}; work on a copy")
-        return [_as_numbers(rule.name, word, a) for a in answer]
-
-    first = [call("jvp", t) for t in tangents], [call("vjp", c) for c in cotangents]
-    expected = [c.shape[2:] for c in batch.cotangents], [batch.inputs[i].shape[1:] for i in batch.free]
-    followers = ["jvp"], [f"the gradient with respect to {batch.names[i]}" for i in batch.free]
-    for word, answers, shapes, labels in zip(("jvp", "vjp"), first, expected, followers, strict=True):
+    _require_shapes(rule.name, ["its value"] * len(shapes["jvp"]), value, shapes["jvp"], where)
+    stacked, bent = {}, {}
+    for word, questions in asked.items():
+        answers = [_call(rule.name, at, word, question, where) for question in questions]
         for answer in answers:
-            _require_shapes(word, rule.name, labels if word == "vjp" else "its jvp", answer, shapes, where)
-    bent = []
-    for word, probe, answers in (("jvp", tangents, first[0]), ("vjp", cotangents, first[1])):
-        bent.append(_bend(call, word, probe, answers))
-        again = call(word, probe[0])
-        if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(answers[0], again, strict=True)):
+            _require_shapes(rule.name, labels[word], answer, shapes[word], where)
+        bent[word] = _bend(partial(_call, rule.name, at, word, where=where), questions, answers)
+        if not _same(answers[0], _call(rule.name, at, word, questions[0], where)):
             raise FaultError("pure", f"{rule.name}.{word} gives another answer when it is asked the same question again{where}")
+        stacked[word] = [np.stack(arrays) for arrays in zip(*answers, strict=True)]
     for name, before, after in zip(batch.names, inputs, handed, strict=True):
-        if not np.array_equal(before, after, equal_nan=True):
+        if not _same([before], [after]):
             raise FaultError("pure", f"{rule.name} changes its input {name}{where}; work on a copy")
-    stacked = [[np.stack(arrays) for arrays in zip(*answers, strict=True)] for answers in first]
-    return value, stacked[0], stacked[1], bent[0], bent[1]
+    return value, stacked["jvp"], stacked["vjp"], bent["jvp"], bent["vjp"]
 
 
-def _bend(call: Any, word: str, probes: Sequence[Sequence[Floats]], answers: Sequence[Sequence[Floats]]) -> list[Floats]:
+def _call(name: str, at: Any, word: str, arguments: Sequence[Floats], where: str) -> list[Floats]:
+    """What `at.jvp` or `at.vjp` answers, as arrays."""
+    given = [a.copy() for a in arguments]
+    try:
+        answer = parts(getattr(at, word)(*given))
+    except Exception as error:
+        raise FaultError(word, f"{name}.{word} raises {type(error).__name__}{where}: {_first_line(error)}") from error
+    if not _same(arguments, given):
+        raise FaultError("pure", f"{name}.{word} changes the array it is given{where}; work on a copy")
+    return [_as_numbers(name, word, a) for a in answer]
+
+
+def _same(xs: Sequence[Floats], ys: Sequence[Floats]) -> bool:
+    """Whether arrays are equal bit for bit."""
+    return all(np.array_equal(x, y, equal_nan=True) for x, y in zip(xs, ys, strict=True))
+
+
+def _bend(
+    call: Callable[[Sequence[Floats]], list[Floats]], probes: Sequence[Sequence[Floats]], answers: Sequence[Sequence[Floats]]
+) -> list[Floats]:
     """How far a map is from linear: the worst of a combination with a negative weight, a large multiple, and zero."""
     a, b = WEIGHTS
     second = 1 if len(probes) > 1 else 0
-    combined = call(word, [a * x + b * y for x, y in zip(probes[0], probes[second], strict=True)])
-    enlarged = call(word, [FAR_SCALE * x for x in probes[0]])
-    nothing = call(word, [zeros_like(x) for x in probes[0]])
+    combined = call([a * x + b * y for x, y in zip(probes[0], probes[second], strict=True)])
+    enlarged = call([FAR_SCALE * x for x in probes[0]])
+    nothing = call([zeros_like(x) for x in probes[0]])
     bends = []
     for k, answer in enumerate(combined):
         gaps = (
@@ -155,17 +160,13 @@ def _as_numbers(name: str, word: str, answer: Any) -> Floats:
         raise FaultError(word, f"{name}.{word} must return arrays, but returned a {type(answer).__name__}") from error
 
 
-def _require_shapes(
-    property_: str, name: str, labels: str | Sequence[str], arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]], where: str
-) -> None:
+def _require_shapes(name: str, labels: Sequence[str], arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]], where: str) -> None:
     if len(arrays) != len(shapes):
-        what = labels if isinstance(labels, str) else "its vjp"
+        what = labels[0] if len(set(labels)) == 1 and labels[0].startswith("its") else "its vjp"
         raise FaultError("shape", f"{name}: {what} has {len(arrays)} arrays{where}, but must have {len(shapes)}")
-    for k, (array, shape) in enumerate(zip(arrays, shapes, strict=True)):
+    for label, array, shape in zip(labels, arrays, shapes, strict=True):
         if array.shape != tuple(shape):
-            what = labels if isinstance(labels, str) else labels[k]
-            raise FaultError("shape", f"{name}: {what} has shape {array.shape}{where}, but must have shape {tuple(shape)}")
-    del property_
+            raise FaultError("shape", f"{name}: {label} has shape {array.shape}{where}, but must have shape {tuple(shape)}")
 
 
 def _first_line(error: BaseException) -> str:
@@ -193,7 +194,7 @@ class Tally:
     def add(self, batch: Batch, arrays: Sequence[Comparison], *, where: Bools | bool = True) -> None:
         """The comparisons of one batch, one for each array; a case counts with its worst array and probe, if `where` holds."""
         margins = np.stack([c.margin for c in arrays])  # (arrays, cases, probes)
-        usable = np.stack([c.usable for c in arrays]).all(axis=(0, 2)) & where
+        usable: Bools = np.asarray(np.stack([c.usable for c in arrays]).all(axis=(0, 2)) & where)
         self.cases += batch.count
         self.skipped += int(np.sum(~usable))
         if not usable.any():
@@ -418,17 +419,17 @@ def jvp_is_difference(answers: Answers, differences: Sequence[Difference], stick
 def vjp_is_difference(answers: Answers, batch: Batch, differences: Sequence[Difference], stick: Yardstick) -> list[Comparison]:
     """The inner product of the vjp with a tangent is that of the cotangent with the difference quotient."""
     error = sum((norms(c) * d.error for c, d in zip(batch.cotangents, differences, strict=True)), np.zeros(1))
-    mine, theirs = _pairings(answers, batch, [d.value for d in differences])
+    mine, theirs = pairings(answers, batch, [d.value for d in differences])
     return [_compare(mine, theirs, _paired(batch, stick), TRUST * error)]
 
 
 def maps_are_adjoint(answers: Answers, batch: Batch, stick: Yardstick) -> list[Comparison]:
     """<u, jvp(v)> = <vjp(u), v>, exactly but for rounding."""
-    mine, theirs = _pairings(answers, batch, answers.jvp)
+    mine, theirs = pairings(answers, batch, answers.jvp)
     return [_compare(mine, theirs, _paired(batch, stick))]
 
 
-def _pairings(answers: Answers, batch: Batch, pushed: Sequence[Floats]) -> tuple[Floats, Floats]:
+def pairings(answers: Answers, batch: Batch, pushed: Sequence[Floats]) -> tuple[Floats, Floats]:
     """<vjp(u), v> and <u, pushed>, summed over inputs and over arrays of the value."""
 
     def pair(xs: Sequence[Floats], ys: Sequence[Floats]) -> Floats:
@@ -449,7 +450,7 @@ def _paired(batch: Batch, stick: Yardstick) -> Measure:
 
 
 def maps_are_linear(answers: Answers, stick: Yardstick) -> list[Comparison]:
-    """jvp and vjp are linear in tangent and cotangent, negative and large multiples and zero included."""
+    """Jvp and vjp are linear in tangent and cotangent, negative and large multiples and zero included."""
     compared = []
     for bends, measures in ((answers.nonlinear[0], stick.jvp), (answers.nonlinear[1], stick.vjp)):
         for bend, m in zip(bends, measures, strict=True):

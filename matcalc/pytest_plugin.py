@@ -40,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--matcalc", action="append", default=[], metavar="TARGET", help="verify the rules of a package, file or folder (repeatable)"
     )
-    group.addoption("--matcalc-seed", type=int, metavar="SEED", help=f"seed of the cases (default: ini matcalc_seed, else {DEFAULT_SEED})")
+    group.addoption("--matcalc-seed", metavar="SEED", help=f"seed of the cases (default: ini matcalc_seed, else {DEFAULT_SEED})")
     group.addoption(
         "--matcalc-profile",
         choices=("quick", "default", "thorough"),
@@ -56,19 +56,24 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse settings that cannot be used; start with no verdicts."""
     config.stash[_verdicts] = {}
     config.stash[_blamed] = set()
-    if not config.getini("matcalc_seed").isdigit():
-        raise pytest.UsageError(f"matcalc_seed must be a whole number that is not negative, but {config.getini('matcalc_seed')!r} came")
+    seed = str(_option(config, "seed"))
+    if not seed.isdecimal():
+        raise pytest.UsageError(f"matcalc_seed must be a whole number that is not negative, but {seed!r} came")
     if config.getini("matcalc_profile") not in {"quick", "default", "thorough"}:
         raise pytest.UsageError(f"matcalc_profile must be quick, default or thorough, but {config.getini('matcalc_profile')!r} came")
 
 
+def _option(config: pytest.Config, name: str) -> Any:
+    given = config.getoption(f"--matcalc-{name}")
+    return config.getini(f"matcalc_{name}") if given is None else given
+
+
 def _seed(config: pytest.Config) -> int:
-    given = config.getoption("--matcalc-seed")
-    return int(config.getini("matcalc_seed")) if given is None else int(given)
+    return int(_option(config, "seed"))
 
 
 def _profile(config: pytest.Config) -> str:
-    return str(config.getoption("--matcalc-profile") or config.getini("matcalc_profile"))
+    return str(_option(config, "profile"))
 
 
 # --- which files are files of rules -----------------------------------------------------------------------------------------
@@ -198,6 +203,7 @@ class RuleItem(pytest.Item):
     def runtest(self) -> None:
         """Pass, skip with a reason, or raise RuleFailure with the sentence of the verifier."""
         from matcalc.verdict import Status
+        from matcalc.verify import _sentence  # pyright: ignore[reportPrivateUsage]
 
         node = self.parent
         assert isinstance(node, RuleNode)  # noqa: S101  (tells the type checkers who makes these items)
@@ -205,10 +211,12 @@ class RuleItem(pytest.Item):
         about = [evidence for evidence in verdict.evidence if evidence.property == self.name]
         refuting = next((evidence for evidence in about if evidence.status is Status.REFUTED), None)
         if refuting:
-            raise RuleFailure(_text(verdict, refuting.note or verdict.reason, verdict.counterexample, node.command))
+            raise RuleFailure(_text(verdict, _sentence(node.rule, refuting), verdict.counterexample, node.command))
         if any(evidence.status is Status.VERIFIED for evidence in about):
             return
-        why = next((evidence.note for evidence in about if evidence.note), f"nothing was checked of the {self.name} of {verdict.rule}")
+        why = next(
+            (evidence.note for evidence in about if evidence.note), f"the verifier has nothing to say about {self.name} for {verdict.rule}"
+        )
         if verdict.status is Status.VERIFIED or any(e.status is Status.REFUTED and e.property in PROPERTIES for e in verdict.evidence):
             pytest.skip(why)
         # The rule is not verified and no property is to blame for it: the first of its items to run says so, for all of them.

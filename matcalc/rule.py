@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import WRAPPER_ASSIGNMENTS, cached_property
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
@@ -77,7 +77,7 @@ class Rule(Generic[Inputs, Value]):
     @property
     def name(self) -> str:
         """The name of its function."""
-        return str(self.function.__name__)  # type: ignore[attr-defined]
+        return self.function.__name__
 
     @property
     def topic(self) -> str:
@@ -111,16 +111,17 @@ class Rule(Generic[Inputs, Value]):
 
     def linearize(self, *inputs: Inputs.args, **named: Inputs.kwargs) -> Linearization[Value]:
         """Value, differential and adjoint at the inputs, sharing their work."""
-        if named:
-            bound = inspect.signature(self.function).bind(*inputs, **named)
-            inputs = bound.args  # type: ignore[assignment]
-        at = self.function(*self._checked(inputs))  # type: ignore[call-arg]
-        return Linearization(_tidy(at.value), at.jvp, at.vjp, at.jacobian)
+        return self._at(inspect.signature(self.function).bind(*inputs, **named).args if named else inputs)
+
+    def _at(self, inputs: Sequence[Any]) -> Linearization[Value]:
+        function: Callable[..., Linearization[Value]] = self.function
+        at = function(*self._checked(inputs))
+        return replace(at, value=_tidy(at.value))
 
     def jvp(self, *inputs_then_tangents: Any) -> Value:
         """The differential: `logdet.jvp(K, dK)`, one tangent for each input that is not held."""
         inputs, tangents = self._split(inputs_then_tangents, self.differentiated, "tangent", "d{}")
-        at = self.linearize(*inputs)
+        at = self._at(inputs)
         points = dict(zip(self.domains, inputs, strict=True))
         for name, tangent in zip(self.differentiated, tangents, strict=True):
             self._require_like(f"d{name}", tangent, points[name], name)
@@ -133,7 +134,7 @@ class Rule(Generic[Inputs, Value]):
         """
         count = len(self.domains)
         inputs, cotangents = inputs_then_cotangents[:count], inputs_then_cotangents[count:]
-        at = self.linearize(*inputs)
+        at = self._at(inputs)
         values = _leaves(at.value)
         if len(cotangents) == 1 and isinstance(cotangents[0], tuple):
             (cotangents,) = cotangents
@@ -177,9 +178,7 @@ class Rule(Generic[Inputs, Value]):
 
     # --- checks of what comes -----------------------------------------------------------------------------------------------
 
-    def _split(
-        self, arrays: Sequence[Any], followers: Sequence[str], word: str, spelling: str
-    ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def _split(self, arrays: Sequence[Any], followers: Sequence[str], word: str, spelling: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         count = len(self.domains)
         if len(arrays) != count + len(followers):
             names = ", ".join(spelling.format(name) for name in followers)
@@ -192,9 +191,8 @@ class Rule(Generic[Inputs, Value]):
     def _checked(self, inputs: Sequence[Any]) -> list[Any]:
         """The inputs, or one sentence about the first that cannot be used."""
         if len(inputs) != len(self.domains):
-            raise TypeError(
-                f"{self.name} takes {_count(len(self.domains), 'input')} ({', '.join(self.domains)}), but {_count(len(inputs), 'argument')} came"
-            )
+            wanted = f"{_count(len(self.domains), 'input')} ({', '.join(self.domains)})"
+            raise TypeError(f"{self.name} takes {wanted}, but {_count(len(inputs), 'argument')} came")
         first = next((x for x in inputs if is_array(x)), None)
         sizes: dict[str, tuple[int, str]] = {}
         checked: list[Any] = []
@@ -204,7 +202,8 @@ class Rule(Generic[Inputs, Value]):
                 x = like(x, first)  # a plain number among arrays
             self._require_floats(name, x)
             if first is not None and kind(x) != kind(first):
-                raise TypeError(f"{self.name}: {name} is a {kind(x)} array but another input is a {kind(first)} array; give all of one library")
+                both = f"{name} is a {kind(x)} array but another input is a {kind(first)} array"
+                raise TypeError(f"{self.name}: {both}; give all of one library")
             self._require_shape(name, domain, x, sizes)
             checked.append(as_array(x))
         return checked
@@ -228,16 +227,16 @@ class Rule(Generic[Inputs, Value]):
                 reason = f" where {dimension.name} = {known}" + (f" as in {where}" if where != name else "")
                 raise ValueError(f"{self.name}: {name} must have shape {expected}{reason}, but came with shape {came}")
             if length < dimension.least:
-                raise ValueError(
-                    f"{self.name}: {name} must have shape {expected} with {dimension.name} at least {dimension.least}, but came with shape {came}"
-                )
+                least = f"{dimension.name} at least {dimension.least}"
+                raise ValueError(f"{self.name}: {name} must have shape {expected} with {least}, but came with shape {came}")
 
     def _require_like(self, label: str, x: Any, model: Any, what: str) -> None:
         if isinstance(x, (int, float)) and not isinstance(x, bool) and model.shape == ():
             return
         self._require_floats(label, x)
         if tuple(x.shape) != tuple(model.shape):
-            raise ValueError(f"{self.name}: {label} must have the shape of {what}, {tuple(model.shape)}, but came with shape {tuple(x.shape)}")
+            wanted, came = tuple(model.shape), tuple(x.shape)
+            raise ValueError(f"{self.name}: {label} must have the shape of {what}, {wanted}, but came with shape {came}")
 
 
 def rule(*sources: Source, **domains: Domain) -> Callable[[Callable[Inputs, Linearization[Value]]], Rule[Inputs, Value]]:
@@ -257,12 +256,34 @@ def rule(*sources: Source, **domains: Domain) -> Callable[[Callable[Inputs, Line
 
 def name_as_tex(name: str) -> str:
     """An argument's name as it is written in the statement: `beta` as a Greek letter, `W1` with an index."""
-    greek = "alpha beta gamma delta epsilon eta theta kappa lambda mu nu xi rho sigma tau phi psi omega Sigma Lambda Omega".split()
+    greek = [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "eta",
+        "theta",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+        "rho",
+        "sigma",
+        "tau",
+        "phi",
+        "psi",
+        "omega",
+        "Sigma",
+        "Lambda",
+        "Omega",
+    ]
     stem, _, rest = name.partition("_")
-    letters, index = re.fullmatch(r"([A-Za-z]+?)(\d*)", stem).groups() if re.fullmatch(r"([A-Za-z]+?)(\d*)", stem) else (stem, "")  # type: ignore[union-attr]
+    letters = stem.rstrip("0123456789")
+    index = stem[len(letters) :] + rest
     letters = {"lam": "lambda"}.get(letters, letters)
     head = f"\\{letters}" if letters in greek else letters if len(letters) == 1 else rf"\mathrm{{{letters}}}"
-    index += rest
     return head + (f"_{{{index}}}" if index else "")
 
 

@@ -36,8 +36,6 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_N
 MOST_JOBS = 8
 "As many workers as are started unasked: each holds a JAX of its own, some 400 MB."
 
-READY = "ready"
-
 
 def load(targets: Sequence[str]) -> Catalogue:
     """The rules of the targets, or of the installed catalogues if there are none."""
@@ -154,23 +152,24 @@ class _Crew:
                     yield self._lose(worker, f"{worker.rule.name} took longer than {self.timeout:g} seconds and was ended")
 
     def _hear(self, worker: _Worker) -> Iterator[Verdict]:
-        """What a worker says: that it is ready, a verdict, or nothing more because it is gone."""
+        """What a worker says: that it is ready, a verdict, why there is none, or nothing more because it is gone."""
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join(5)
             yield self._lose(worker, f"{worker.rule.name} ended the process that verified it ({_ending(worker.process.exitcode)})")
             return
-        if message == READY:
+        if message is None:  # it is ready
             worker.started = time.monotonic()
             worker.deadline = worker.started + self.timeout
             return
+        verdict = unjudged(worker.rule, message, time.monotonic() - worker.started) if isinstance(message, str) else message
         if self.waiting:
             worker.rule = self.waiting.popleft()
             self._hand(worker)
         else:
             self._dismiss(worker)
-        yield message
+        yield verdict
 
     def _hand(self, worker: _Worker) -> None:
         """Give a worker the rule it has in hand; one that is gone is noticed when it is listened to."""
@@ -240,7 +239,7 @@ def unjudged(rule: AnyRule, reason: str, seconds: float) -> Verdict:
 
 
 def _serve(pipe: connection.Connection[Any, Any], targets: Sequence[str], seed: int, profile: str) -> None:
-    """A worker's life: prepare, load the rules by name (functions cannot be sent), answer each name with a verdict."""
+    """A worker's life: prepare, load the rules (functions cannot be sent), say so, answer each name with a verdict or a sentence."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to decide
     os.dup2(2, 1)  # what a rule prints is not data
     os.environ.update(dict.fromkeys(THREADS, "1"))
@@ -249,19 +248,16 @@ def _serve(pipe: connection.Connection[Any, Any], targets: Sequence[str], seed: 
 
     prepare(cache=cache_folder())
     rules = load(targets)
-    pipe.send(READY)
+    pipe.send(None)
     while True:
         try:
             rule = rules[pipe.recv()]
         except EOFError:
             return
-        began = time.monotonic()
         try:
-            verdict = verify(rule, seed=seed, profile=profile)
+            pipe.send(verify(rule, seed=seed, profile=profile))
         except Exception as error:  # noqa: BLE001  (a fault of the verifier must not stop the run)
             if os.environ.get("MATCALC_TRACEBACK"):
                 sys.excepthook(type(error), error, error.__traceback__)
             what = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
-            reason = f"matcalc itself failed while verifying {rule.name} ({what}); MATCALC_TRACEBACK=1 shows where"
-            verdict = unjudged(rule, reason, time.monotonic() - began)
-        pipe.send(verdict)
+            pipe.send(f"matcalc itself failed while verifying {rule.name} ({what}); MATCALC_TRACEBACK=1 shows where")

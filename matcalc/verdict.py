@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -44,7 +45,7 @@ class Evidence:
     errors: tuple[float, ...] = ()  # error / scale of every judged case
     note: str = ""  # one sentence: what is wrong, or why it could not be judged
 
-    @property
+    @cached_property
     def margin(self) -> float:
         """Largest error in units of its tolerance."""
         return max(self.margins, default=0.0)

@@ -119,16 +119,14 @@ def look(rule: AnyRule, batch: Batch, *, traced: bool = True) -> Observation:
     h = differences.steps(batch.reach)
     offsets = differences.offsets(h)
     try:
-        if not traced:
-            raise autodiff.CannotTraceError("it was not asked to")
-        oracle = autodiff.observe(function, batch.free, batch.inputs, batch.neighbours, batch.tangents, batch.cotangents, offsets)
-        stencil, untraceable = oracle.stencil, ""
+        arrays = (batch.inputs, batch.neighbours, batch.tangents, batch.cotangents)
+        oracle = autodiff.observe(function, batch.free, *arrays, offsets) if traced else None
+        untraceable = ""
     except autodiff.CannotTraceError as error:
-        oracle, stencil, untraceable = None, _stencil(function, batch, offsets), str(error)
+        oracle, untraceable = None, str(error)
+    stencil = oracle.stencil if oracle else _stencil(function, batch, offsets)
     values = oracle.value if oracle else _values(function, batch)
-    found = tuple(
-        differences.extrapolate(s, v[:, :1], h, properties.noise(v, 2)[:, None]) for s, v in zip(stencil, values, strict=True)
-    )
+    found = tuple(differences.extrapolate(s, v[:, :1], h, properties.noise(v, 2)[:, None]) for s, v in zip(stencil, values, strict=True))
     stick = properties.yardstick(batch, oracle or _as_autodiff(batch, values, found))
     return Observation(batch, oracle, found, h, stick, untraceable)
 
@@ -230,15 +228,14 @@ def _tallies(rule: AnyRule, answered: Sequence[tuple[Observation, Answers]]) -> 
         smooth = ~np.any([d.kink for d in seen.differences], axis=(0, 2))
         for key, arrays in compared.items():
             if arrays:
-                tallies.setdefault(key, Tally(*key)).add(_first(seen.batch, len(arrays[0].error)), arrays, where=smooth[: len(arrays[0].error)])
+                rows = len(arrays[0].error)
+                tallies.setdefault(key, Tally(*key)).add(_first(seen.batch, rows), arrays, where=smooth[:rows])
         for key, note in notes.items():
             tallies.setdefault(key, Tally(*key)).note = note
     return list(tallies.values())
 
 
-def _compare_all(
-    rule: AnyRule, seen: Observation, answers: Answers, notes: dict[tuple[str, str], str], *, elsewhere: bool
-) -> Comparisons:
+def _compare_all(rule: AnyRule, seen: Observation, answers: Answers, notes: dict[tuple[str, str], str], *, elsewhere: bool) -> Comparisons:
     """Every property beside every oracle, at the cases of one batch; `notes` takes why one could not be compared."""
     batch, stick, oracle = seen.batch, seen.stick, seen.autodiff
     compared: Comparisons = {}
@@ -252,9 +249,8 @@ def _compare_all(
     compared["linear", "itself"] = properties.maps_are_linear(answers, stick)
     compared["structure", "itself"] = properties.gradient_keeps_structure(rule, answers, batch, stick)
     for name, run, rows in _libraries(batch) if elsewhere and oracle is not None else ():
-        arguments = [*batch.inputs, *(t[:, 0] for t in batch.tangents), *(c[:, 0] for c in batch.cotangents)]
         try:
-            answer = run(_everything(rule), [a[:rows] for a in arguments])
+            answer = run(_everything(rule), _arguments(batch, rows))
         except Exception as error:  # noqa: BLE001  (a rule may use what the other library lacks)
             notes["agreement", name] = f"{rule.name} does not run on {name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
             continue
@@ -273,7 +269,8 @@ def _weigh(rule: AnyRule, evidence: Sequence[Evidence], answered: Sequence[tuple
         beside = [e for e in evidence if e.property == word]
         if not any(e.status is Status.VERIFIED for e in beside):
             untraceable = next((seen.untraceable for seen, _ in answered if seen.untraceable), "")
-            return Status.INCONCLUSIVE, f"no oracle could judge the {word} of {rule.name} at half of the cases" + (f"; {untraceable}" if untraceable else "")
+            why = f"; {untraceable}" if untraceable else ""
+            return Status.INCONCLUSIVE, f"no oracle could judge the {word} of {rule.name} at half of the cases{why}"
     return Status.VERIFIED, ""
 
 
@@ -348,13 +345,17 @@ def _libraries(batch: Batch) -> list[tuple[str, Callable[..., Any], int]]:
     return found
 
 
+def _arguments(batch: Batch, rows: int) -> list[Floats]:
+    """Inputs, tangents and cotangents (first probe) of the first cases, in the order in which `_everything` takes them."""
+    return [x[:rows] for x in (*batch.inputs, *(t[:, 0] for t in batch.tangents), *(c[:, 0] for c in batch.cotangents))]
+
+
 def _first(batch: Batch, rows: int) -> Batch:
     """The first cases of a batch."""
-    return replace(
-        batch,
-        **{name: tuple(x[:rows] for x in getattr(batch, name)) for name in ("inputs", "tangents", "cotangents", "neighbours")},
-        reach=batch.reach[:rows],
+    inputs, tangents, cotangents, neighbours = (
+        tuple(x[:rows] for x in arrays) for arrays in (batch.inputs, batch.tangents, batch.cotangents, batch.neighbours)
     )
+    return replace(batch, inputs=inputs, tangents=tangents, cotangents=cotangents, neighbours=neighbours, reach=batch.reach[:rows])
 
 
 def _dtypes(rule: AnyRule, batch: Batch) -> Evidence:
@@ -424,10 +425,7 @@ def _counterexample(rule: AnyRule, tallies: Sequence[Tally], answered: Sequence[
     batch = seen.batch
     rivals = _rivals(rule, tally, seen, answers, array, case, probe)
     got, expected = (np.asarray(x) for x in list(rivals.values())[:2])
-    labels = {"vjp": f"the gradient with respect to {batch.names[batch.free[min(array, len(batch.free) - 1)]]}", "jvp": "the jvp", "value": "the value"}
-    compared = labels.get(tally.property, {"adjoint": "the inner product of the vjp with the tangent"}.get(tally.property, "the map"))
-    if tally.property == "vjp" and tally.oracle == "finite differences":
-        compared = "the inner product of the vjp with the tangent"
+    compared = _compared(tally, batch, array)
     difference = np.where(np.isfinite(got - expected), np.abs(got - expected), np.inf)
     index = tuple(int(k) for k in np.unravel_index(int(np.argmax(difference)), difference.shape)) if difference.size else ()
     names = list(rivals)
@@ -443,38 +441,52 @@ def _counterexample(rule: AnyRule, tallies: Sequence[Tally], answered: Sequence[
     )
 
 
-def _rivals(rule: AnyRule, tally: Tally, seen: Observation, answers: Answers, array: int, case: int, probe: int) -> dict[str, Any]:
-    """What the rule and each oracle give for the array in question, the rule first."""
+def _compared(tally: Tally, batch: Batch, array: int) -> str:
+    """What was compared, in words."""
+    pairing = "the inner product of the vjp with the tangent"
+    if tally.property == "vjp" and tally.oracle == "JAX reverse":
+        return f"the gradient with respect to {batch.names[batch.free[array]]}"
+    words = {"value": "the value", "jvp": "the jvp", "vjp": pairing, "adjoint": pairing, "linear": "the distance from linearity"}
+    return words.get(tally.property, "the result")
+
+
+def _rivals(  # noqa: PLR0911  (one answer for each property)rule: AnyRule, tally: Tally, seen: Observation, answers: Answers, array: int, case: int, probe: int) -> dict[str, Any]:
+    """What the rule and each witness give for the array in question: the rule first, then the oracle that refutes it."""
     batch, oracle = seen.batch, seen.autodiff
-    inner = properties._pairings  # noqa: SLF001
-    if tally.property == "vjp" and tally.oracle == "JAX reverse" and oracle is not None:
-        return {"rule": answers.vjp[array][case, probe], "JAX reverse": oracle.vjp[array][case, 0, probe]}
-    if tally.property == "jvp":
-        found = {"rule": answers.jvp[array][case, probe]}
-        witnesses = {"JAX forward": oracle.jvp[array][case, 0, probe]} if oracle is not None else {}
-        witnesses["finite differences"] = seen.differences[array].value[case, probe]
-        return {**found, tally.oracle: witnesses.pop(tally.oracle), **witnesses}
-    if tally.property == "value" and oracle is not None:
-        return {"rule": answers.value[array][case], "JAX": oracle.value[array][case, 0]}
-    if tally.property == "linear":
-        bends = [*answers.nonlinear[0], *answers.nonlinear[1]][array][case]
-        return {"rule": bends, "itself": np.zeros_like(bends)}
-    if tally.property == "agreement":
-        everything = [*(v[case] for v in answers.value), *(x[case, 0] for x in (*answers.jvp, *answers.vjp))]
-        run = next(run for name, run, _ in _libraries(batch) if name == tally.oracle)
-        arguments = [*batch.inputs, *(t[:, 0] for t in batch.tangents), *(c[:, 0] for c in batch.cotangents)]
-        return {"rule on NumPy": everything[array], f"rule on {tally.oracle}": run(_everything(rule), arguments)[array][case]}
-    if tally.property == "structure":
-        return {"rule": answers.vjp[0][case, probe], "itself": np.zeros_like(answers.vjp[0][case, probe])}
-    mine, pushed = inner(answers, batch, answers.jvp)
-    _, difference = inner(answers, batch, [d.value for d in seen.differences])
-    found = {"vjp of the rule": mine[case, probe], "jvp of the rule": pushed[case, probe], "finite differences": difference[case, probe]}
-    if tally.oracle == "finite differences":
-        found = {name: found[name] for name in ("vjp of the rule", "finite differences", "jvp of the rule")}
+    match tally.property, oracle:
+        case "value", autodiff.Autodiff():
+            return {"rule": answers.value[array][case], "JAX": oracle.value[array][case, 0]}
+        case "jvp", _:
+            witnesses = {"JAX forward": oracle.jvp[array][case, 0, probe]} if oracle is not None else {}
+            witnesses["finite differences"] = seen.differences[array].value[case, probe]
+            return {"rule": answers.jvp[array][case, probe], tally.oracle: witnesses.pop(tally.oracle), **witnesses}
+        case "vjp", autodiff.Autodiff() if tally.oracle == "JAX reverse":
+            return {"rule": answers.vjp[array][case, probe], "JAX reverse": oracle.vjp[array][case, 0, probe]}
+        case "linear", _:
+            bend = [*answers.nonlinear[0], *answers.nonlinear[1]][array][case]
+            return {"rule": bend, "zero": np.zeros_like(bend)}
+        case "structure", _:
+            kept = [k for k, i in enumerate(batch.free) if rule.domains[batch.names[i]].tangent_only]
+            gap = properties.gradient_keeps_structure(rule, answers, batch, seen.stick)[array].gap[case, probe]
+            gradient = answers.vjp[kept[array]][case, probe]
+            return {"rule": gradient, "rule without them": gradient - gap}
+        case "agreement", _:
+            everything = [*(v[case] for v in answers.value), *(x[case, 0] for x in (*answers.jvp, *answers.vjp))]
+            run = next(run for name, run, _ in _libraries(batch) if name == tally.oracle)
+            return {"NumPy": everything[array], tally.oracle: run(_everything(rule), _arguments(batch, batch.count))[array][case]}
+    return _paired_rivals(tally, seen, answers, case, probe)
+
+
+def _paired_rivals(tally: Tally, seen: Observation, answers: Answers, case: int, probe: int) -> dict[str, Any]:
+    """The inner product of cotangent and jvp, or of vjp and tangent, by everyone who has a word on it."""
+    batch, oracle = seen.batch, seen.autodiff
+    mine, pushed = properties.pairings(answers, batch, answers.jvp)
+    found = {"vjp of the rule": mine, "jvp of the rule": pushed}
+    found["finite differences"] = properties.pairings(answers, batch, [d.value for d in seen.differences])[1]
     if oracle is not None:
-        exact = replace(answers, vjp=tuple(g[:, 0] for g in oracle.vjp))
-        found["JAX reverse"] = inner(exact, batch, answers.jvp)[0][case, probe]
-    return found
+        found["JAX reverse"] = properties.pairings(replace(answers, vjp=tuple(g[:, 0] for g in oracle.vjp)), batch, answers.jvp)[0]
+    first = ["vjp of the rule", "finite differences" if tally.oracle == "finite differences" else "jvp of the rule"]
+    return {name: found[name][case, probe] for name in (*first, *(name for name in found if name not in first))}
 
 
 def _apart(x: Any, y: Any) -> float:

@@ -61,7 +61,19 @@ LOST = {  # rule -> (its text, what must be said of it)
     "leaving": (a_rule("leaving", first="raise SystemExit(3)"), "leaving"),
 }
 
-HANGING = HEAD + a_rule("hanging", first="__import__('time').sleep(60)")
+IN_WORKERS = """\
+import sys
+if "spawn_main" in " ".join(sys.orig_argv):
+    import types
+    from matcalc.verdict import Status, Verdict
+    stand_in = sys.modules["matcalc.verify"] = types.ModuleType("matcalc.verify")
+    stand_in.prepare = lambda *, cache: None
+    def verify(rule, *, seed, profile):
+        {body}
+        return Verdict(rule.name, rule.topic, Status.VERIFIED, "", (), {{}}, (), "", 0, "", 1, 0.0)
+    stand_in.verify = verify
+"""
+"A `sitecustomize.py` that puts a verifier of one line in the place of the real one, in workers only: they start in no time."
 
 
 def write_all(folder: Path) -> None:

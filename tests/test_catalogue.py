@@ -23,6 +23,7 @@ def forget_modules(tmp_path: Path) -> Iterator[None]:
 
 
 def names(found: Catalogue) -> list[str]:
+    """The names of the rules."""
     return [rule.name for rule in found.rules]
 
 
@@ -111,6 +112,7 @@ def test_a_folder_without_python_is_a_problem(tmp_path: Path) -> None:
 
 @pytest.fixture
 def three(tmp_path: Path) -> Catalogue:
+    """Three rules in two topics."""
     (tmp_path / "norms_here.py").write_text(HEAD + a_rule("long_norm") + a_rule("short_norm"))
     (tmp_path / "traces_here.py").write_text(HEAD + a_rule("long_trace"))
     return load([tmp_path])
@@ -136,7 +138,7 @@ def test_a_keyword_chooses_by_name_and_topic(keyword: str, chosen: str, three: C
 @pytest.mark.parametrize("keyword", ["and", "long and", "(long", "long)", "long trace", "not", "()"])
 def test_a_keyword_that_cannot_be_read_is_refused(keyword: str, three: Catalogue) -> None:
     """One sentence, with the expression in it."""
-    with pytest.raises(ValueError, match="-k .* (cannot be read|parenthesis)"):
+    with pytest.raises(ValueError, match=r"-k .* (cannot be read|parenthesis)"):
         three.select(keyword)
 
 

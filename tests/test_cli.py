@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from rule_files import HANGING, HEAD, LOST, REFUTED, RIGHT, UNREADABLE, a_rule, verdict_on, write_all
+from rule_files import HEAD, IN_WORKERS, LOST, REFUTED, RIGHT, UNREADABLE, a_rule, verdict_on, write_all
 
 from matcalc import config, session
 from matcalc.cli import main
@@ -76,6 +76,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch) -> Verdicts:
 
 
 def settings_of_last_run() -> dict[str, Any]:
+    """What `verify_many` was given."""
     return session.verify_many.settings  # type: ignore[attr-defined, no-any-return]
 
 
@@ -146,7 +147,7 @@ def test_list_into_a_closed_pipe_is_quiet() -> None:
         (["no_such_package_at_all"], "no file, folder or package is called no_such_package_at_all"),
         (["notes.txt"], "notes.txt is not a Python file"),
         (["empty.py"], "there are no rules in empty.py"),
-        (["rules.py", "-k", "(first"], "opens a parenthesis"),
+        (["rules.py", "-k", "(first"], "-k '(first' cannot be read"),
         (["rules.py", "--topic", "rule"], "no topic is called 'rule'; there are rules"),
         (["rules.py", "--json", "."], ". is a folder; give the path of a file"),
         (["rules.py", "--profile", "slow"], "'slow' is not one of 'quick', 'default', 'thorough'"),
@@ -192,7 +193,7 @@ def test_a_fault_of_matcalc_is_3(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ZeroDivisionError("we did this")
 
     monkeypatch.setattr(session, "verify_many", fail)
-    done = matcalc("verify", "rules.py", "--no-html")
+    done = matcalc("verify", "rules.py", "--no-html", "--no-progress")
     assert done.exit_code == 3
     (said,) = done.stderr.splitlines()
     assert said.startswith("matcalc failed, which is its own fault: ZeroDivisionError: we did this; the traceback is in ")
@@ -213,7 +214,8 @@ def test_all_verified_is_0_and_the_last_line_repeats_the_run() -> None:
     """A random seed is printed in a command that can be pasted."""
     done = matcalc("verify", "rules.py", "-k", "first or second", "--no-html")
     assert done.exit_code == 0
-    assert done.stderr == "rules: 2 verified\n"
+    seed = shlex.split(done.stdout.splitlines()[-1])[-3]
+    assert done.stderr.splitlines() == [f"2 rules, seed {seed}, profile default", "rules: 2 verified"]
     counts, closest, command = done.stdout.splitlines()
     assert counts.startswith("2 verified in ")
     assert closest == "Closest to their tolerance: first 0.1, second 0.1"
@@ -348,7 +350,7 @@ def test_the_command_line_beats_the_environment_beats_the_file(monkeypatch: pyte
     Path("below").mkdir()
     monkeypatch.chdir("below")
     done = matcalc("verify")
-    assert done.stdout.splitlines()[-1] == f"matcalc verify {os.path.join('..', 'rules.py')} --seed 1 --profile quick"
+    assert done.stdout.splitlines()[-1] == f"matcalc verify {Path('..', 'rules.py')} --seed 1 --profile quick"
     assert settings_of_last_run()["jobs"] == 3
     assert not any(Path().iterdir())
     assert "first" in matcalc("list").stdout
@@ -364,7 +366,7 @@ def test_the_folder_of_pages_is_the_files_own(monkeypatch: pytest.MonkeyPatch) -
     Path("pyproject.toml").write_text('[tool.matcalc]\nhtml = "pages"\n')
     Path("below").mkdir()
     monkeypatch.chdir("below")
-    assert config.read(Path.cwd())["html"] == os.path.join("..", "pages")
+    assert config.read(Path.cwd())["html"] == str(Path("..", "pages"))
 
 
 @pytest.mark.parametrize(
@@ -403,7 +405,7 @@ def test_a_file_without_our_table_settles_nothing() -> None:
 
 def test_the_names_of_profiles_are_those_of_the_verifier() -> None:
     """The command line knows them without importing what verifies."""
-    from matcalc.verify import PROFILES
+    from matcalc.cases import PROFILES
 
     assert tuple(PROFILES) == config.PROFILES
 
@@ -452,22 +454,54 @@ def test_the_printed_command_finds_the_same_numbers() -> None:
     assert found[0] == found[1]
 
 
-def test_a_rule_that_hangs_is_given_up() -> None:
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has workers run a line of code in the place of the verifier."""
+
+    def install(body: str) -> None:
+        Path("sitecustomize.py").write_text(IN_WORKERS.format(body=body))
+        monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+
+    return install
+
+
+def test_a_rule_that_hangs_is_given_up(stand_in: Callable[[str], None]) -> None:
     """After the time limit its worker is ended and replaced, and the next rule is verified."""
-    Path("rules.py").write_text(HANGING + a_rule("after"))
-    done = run("rules.py", "--jobs", "1", "--timeout", "5")
+    stand_in("import time; time.sleep(60 * (rule.name == 'hanging'))")
+    Path("rules.py").write_text(HEAD + a_rule("hanging") + a_rule("after"))
+    done = run("rules.py", "--jobs", "1", "--timeout", "3")
     assert done.returncode == 1
-    assert "inconclusive  hanging: hanging took longer than 5 seconds and was ended" in done.stdout
+    assert "inconclusive  hanging: hanging took longer than 3 seconds and was ended" in done.stdout
     assert "1 verified, 1 inconclusive" in done.stdout
 
 
-def test_ctrl_c_keeps_what_is_done() -> None:
+def test_a_rule_that_kills_its_process_is_said_to(stand_in: Callable[[str], None]) -> None:
+    """The signal is named, and every other rule is verified by a new worker."""
+    stand_in("import os; rule.name == 'deadly' and os.kill(os.getpid(), 11)")
+    Path("rules.py").write_text(HEAD + a_rule("before") + a_rule("deadly") + a_rule("after"))
+    done = run("rules.py", "--jobs", "1")
+    assert "inconclusive  deadly: deadly ended the process that verified it (signal SIGSEGV)" in done.stdout
+    assert "2 verified, 1 inconclusive" in done.stdout
+
+
+def test_workers_have_one_thread_and_keep_stdout_clean(stand_in: Callable[[str], None]) -> None:
+    """NumPy's threads are limited before it is loaded, and what a rule prints is not data."""
+    stand_in("import os; print('printed with', os.environ['OMP_NUM_THREADS'], os.environ['OPENBLAS_NUM_THREADS'])")
+    Path("rules.py").write_text(RIGHT)
+    done = run("rules.py", "--json", "-")
+    assert json.loads(done.stdout)["verdicts"][0]["rule"] == "right"
+    assert "printed with 1 1" in done.stderr
+
+
+def test_ctrl_c_keeps_what_is_done(stand_in: Callable[[str], None]) -> None:
     """The rules that were verified are reported, the exit status is 130, and no worker is left."""
+    stand_in("import time; time.sleep(60 * (rule.name == 'hanging'))")
     Path("a.py").write_text(RIGHT)
-    Path("b.py").write_text(HANGING)
+    Path("b.py").write_text(HEAD + a_rule("hanging"))
     words = [*COMMAND, "verify", "a.py", "b.py", "--no-html", "--profile", "quick", "--jobs", "1", "--json", "results.json"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stderr is not None
+    assert process.stderr.readline().startswith("2 rules, seed ")
     assert process.stderr.readline() == "a: 1 verified\n"
     os.killpg(process.pid, signal.SIGINT)  # the whole group, as a terminal does
     out, err = process.communicate(timeout=30)
@@ -486,17 +520,11 @@ def test_ctrl_c_keeps_what_is_done() -> None:
         pytest.fail("a worker is left")
 
 
-def test_a_fault_of_the_verifier_is_said_of_the_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_the_verifier_is_said_of_the_rule(stand_in: Callable[[str], None]) -> None:
     """If matcalc itself fails on a rule, the others are verified all the same, and the sentence blames matcalc."""
-    Path("rules.py").write_text(RIGHT)
-    Path("sitecustomize.py").write_text(
-        "import sys\n"
-        "if 'spawn_main' in ' '.join(sys.orig_argv):\n"
-        "    import matcalc.verify\n"
-        "    def fail(*_, **__): raise ZeroDivisionError('we did this')\n"
-        "    matcalc.verify.verify = fail\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    stand_in("1 / (rule.name != 'unlucky')")
+    Path("rules.py").write_text(HEAD + a_rule("unlucky") + a_rule("after"))
     done = run("rules.py")
     assert done.returncode == 1
-    assert "matcalc itself failed while verifying right (ZeroDivisionError: we did this)" in done.stdout
+    assert "matcalc itself failed while verifying unlucky (ZeroDivisionError: division by zero)" in done.stdout
+    assert "1 verified, 1 inconclusive" in done.stdout

@@ -19,7 +19,7 @@ INSIDE: dict[str, tuple[Domain, Any]] = {
     "interval": (d.interval(-1, 2, "n"), lambda x: ((x > -1) & (x < 2)).all()),
     "distinct": (d.distinct("n"), lambda x: len(set(x)) == len(x)),
     "simplex": (d.simplex("n>=1"), lambda x: (x > 0).all() and abs(x.sum() - 1) < 1e-12),
-    "one_hot": (d.held(d.one_hot("n>=1")), lambda x: sorted(x)[-1] == 1 and x.sum() == 1),
+    "one_hot": (d.held(d.one_hot("n>=1")), lambda x: max(x) == 1 and x.sum() == 1),
     "signs": (d.held(d.signs("n")), lambda x: (abs(x) == 1).all()),
     "symmetric": (d.symmetric("n"), lambda x: (x == x.T).all()),
     "simple_spectrum": (d.simple_spectrum("n"), lambda x: np.diff(np.linalg.eigvalsh(x)).min(initial=1) > 1e-6),

@@ -1,6 +1,5 @@
 """Rules as pytest items: which files are rules, what passes, what fails, and with which words."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,15 +24,17 @@ def no_other_plugins(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch)
 
 
 def evidence(about: str, status: Status = Status.VERIFIED, note: str = "") -> Evidence:
+    """One property, judged by nobody."""
     return Evidence(about, "JAX reverse", status, 3, note=note)
 
 
 def all_good(rule: AnyRule) -> Verdict:
+    """Every property verified."""
     return verdict_on(rule, evidence=tuple(evidence(about) for about in PROPERTIES))
 
 
 @pytest.fixture
-def verdicts(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def verdicts(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What `verify` is to find out: a function from rule to verdict, by name of rule. `calls` lists what it was asked."""
     wanted: dict[str, Any] = {"calls": []}
 
@@ -43,7 +44,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
         return verdict
 
     monkeypatch.setattr(matcalc.verify, "verify", verify)
-    yield wanted
+    return wanted
 
 
 # --- which rules ------------------------------------------------------------------------------------------------------------
@@ -81,7 +82,14 @@ def test_a_setting_that_cannot_be_used_is_refused(line: str, said: str, pytester
     pytester.makeini(f"[pytest]\n{line}\n")
     result = pytester.runpytest()
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {line.split()[0]} must be *{said}*"])
+    result.stderr.fnmatch_lines([f"ERROR: {line.partition(' ')[0]} must be *{said}*"])
+
+
+def test_a_seed_that_cannot_be_used_is_refused(pytester: pytest.Pytester) -> None:
+    """Also on the command line."""
+    result = pytester.runpytest("--matcalc-seed=-1")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: matcalc_seed must be *, but '-1' came"])
 
 
 @pytest.mark.parametrize("pattern", ["formulas", "./formulas/norms.py", "formulas/*.py"])
@@ -167,7 +175,7 @@ def test_tests_beside_rules_are_run(pytester: pytest.Pytester) -> None:
 
 
 def test_a_refuted_property_fails_and_the_others_do_not(pytester: pytest.Pytester, verdicts: dict[str, Any]) -> None:
-    """The item says the sentence, the counterexample and how to repeat it, and shows no traceback; a property without evidence is skipped."""
+    """Its item says the sentence, the counterexample and how to repeat it, without a traceback; no evidence is a skip."""
     example = Counterexample(
         {"n": 2}, {"x": [1.0, 0.0]}, [-2.0, 0.0], [2.0, 0.0], "the gradient with respect to x", Worst("the gradient", (0,), -2.0, 2.0)
     )
@@ -190,7 +198,7 @@ def test_a_refuted_property_fails_and_the_others_do_not(pytester: pytest.Pyteste
             "worst at (0,) of the gradient: -2 came, 2 was expected",
             "a/file.py:7",
             "repeat it with: matcalc verify rules.py -k right --seed 9 --profile default",
-            "*SKIPPED*nothing was checked of the jvp of right*",
+            "*SKIPPED*nothing to say about jvp for right*",
         ]
     )
     result.stdout.no_fnmatch_line("*pytest_plugin.py*Error*")

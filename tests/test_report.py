@@ -14,10 +14,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from matcalc.report import ReportError, maths, plots, read_json, words, write_html, write_json, write_junit
+from matcalc.report import ReportError, check_folder, maths, plots, read_json, words, write_html, write_json, write_junit
 from matcalc.report.files import MARKER
 from matcalc.report.html import prose, python, web
-from matcalc.report.page import index_page, slug
+from matcalc.report.page import _parts, index_page, slug
 from matcalc.verdict import Counterexample, Curve, Evidence, Problem, Run, Status, Verdict, Worst, to_json
 
 HOSTILE = '"><img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
@@ -89,9 +89,19 @@ def a_verdict(
 def a_refuted_verdict() -> Verdict:
     """A rule that returns its gradient transposed, with the smallest case that shows it."""
     evidence = Evidence(
-        "vjp", "JAX reverse", Status.REFUTED, 120, 0, 1.4, 2.1e-13, 1.0, 4.2, (6.7e12, 1e10, inf), (1.4, 0.1, nan),
+        "vjp",
+        "JAX reverse",
+        Status.REFUTED,
+        120,
+        0,
+        1.4,
+        2.1e-13,
+        1.0,
+        4.2,
+        (6.7e12, 1e10, inf),
+        (1.4, 0.1, nan),
         "the gradient with respect to A differs from that of JAX by 6.7e12 tolerances",
-    )  # fmt: skip
+    )
     got, expected = [[0.0, -0.5, 2.0], [0.25, 1.0, 0.125], [0.0, 0.0, 3.0]], [[0.0, 0.5, 2.0], [-0.25, 1.0, 0.125], [0.0, 0.0, 3.0]]
     return a_verdict(
         "skew_product",
@@ -121,39 +131,80 @@ def a_run(*more: Verdict, **changes: Any) -> Run:
     """A run with every status, problems, and rules of several topics."""
     verdicts = (
         a_verdict(),
-        a_verdict("matmul", "products", (r"Z = X W", r"dZ = dX\,W + X\,dW", r"\bar X = \bar Z W^\top, \quad \bar W = X^\top \bar Z"), largest=0.4),
+        a_verdict(
+            "matmul", "products", (r"Z = X W", r"dZ = dX\,W + X\,dW", r"\bar X = \bar Z W^\top, \quad \bar W = X^\top \bar Z"), largest=0.4
+        ),
         a_verdict("trace", "products", (r"t = \operatorname{tr} A", r"dt = \operatorname{tr} dA", r"\bar A = \bar t\, I"), 0.0001),
         a_verdict(
-            "softmax", "activations",
-            (r"p_i = \frac{e^{x_i}}{\sum_j e^{x_j}}", r"dp = p \odot (dx - p^\top dx)", r"\bar x = p \odot (\bar p - p^\top \bar p)",
-             r"\text{where } f(x) = \begin{cases} x & x > 0 \\ 0 & \text{otherwise} \end{cases}"), 0.002,
+            "softmax",
+            "activations",
+            (
+                r"p_i = \frac{e^{x_i}}{\sum_j e^{x_j}}",
+                r"dp = p \odot (dx - p^\top dx)",
+                r"\bar x = p \odot (\bar p - p^\top \bar p)",
+                r"\text{where } f(x) = \begin{cases} x & x > 0 \\ 0 & \text{otherwise} \end{cases}",
+            ),
+            0.002,
         ),
         a_refuted_verdict(),
-        a_verdict("eigh", "eigenvalues", (r"A = U \Lambda U^\top", r"\bar A = U\left(\bar\Lambda + F \odot (U^\top \bar U)\right)U^\top"),
-                  status=Status.INCONCLUSIVE, curve=None, reason="Both oracles lose all digits where eigenvalues lie close together."),
-        a_verdict("empty_sum", "products", (r"s = \sum_i x_i",), status=Status.VACUOUS, evidence=(), conditions=(), accuracies=(), curve=None, cases=0,
-                  reason="No case was drawn, so there was nothing to check."),
+        a_verdict(
+            "eigh",
+            "eigenvalues",
+            (r"A = U \Lambda U^\top", r"\bar A = U\left(\bar\Lambda + F \odot (U^\top \bar U)\right)U^\top"),
+            status=Status.INCONCLUSIVE,
+            curve=None,
+            reason="Both oracles lose all digits where eigenvalues lie close together.",
+        ),
+        a_verdict(
+            "empty_sum",
+            "products",
+            (r"s = \sum_i x_i",),
+            status=Status.VACUOUS,
+            evidence=(),
+            conditions=(),
+            accuracies=(),
+            curve=None,
+            cases=0,
+            reason="No case was drawn, so there was nothing to check.",
+        ),
         *more,
-    )  # fmt: skip
+    )
     run = Run(
-        verdicts, (Problem("rules/matcalc_rules/broken.py", "line 12: inv_product has no source; name the work it is taken from"),), 20261120, "default",
-        "matcalc verify --seed 20261120 --profile default", "2026-11-21T10:35:00+00:00", 372.4, {"Python": "3.11.2", "NumPy": "2.4.0", "JAX": "0.10.2", "matcalc": "0.1.0"},
-        "Linux x86_64, 2 cores", selected=len(verdicts),
-    )  # fmt: skip
+        verdicts,
+        (Problem("rules/matcalc_rules/broken.py", "line 12: inv_product has no source; name the work it is taken from"),),
+        20261120,
+        "default",
+        "matcalc verify --seed 20261120 --profile default",
+        "2026-11-21T10:35:00+00:00",
+        372.4,
+        {"Python": "3.11.2", "NumPy": "2.4.0", "JAX": "0.10.2", "matcalc": "0.1.0"},
+        "Linux x86_64, 2 cores",
+        selected=len(verdicts),
+    )
     return replace(run, **changes)
 
 
 def a_hostile_verdict() -> Verdict:
     """A rule all of whose strings try to break out of the page."""
     return a_verdict(
-        HOSTILE, HOSTILE, (HOSTILE, rf"\text{{{HOSTILE}}}", r"\href{javascript:alert(1)}{x}", "\\unknown \u202e"),
+        HOSTILE,
+        HOSTILE,
+        (HOSTILE, rf"\text{{{HOSTILE}}}", r"\href{javascript:alert(1)}{x}", "\\unknown \u202e"),
         summary=f"${HOSTILE}$ {HOSTILE} \u202e\x00\ud800",
         inputs={HOSTILE: {"tex": HOSTILE, "set": HOSTILE, "domain": HOSTILE, "shape": HOSTILE, "held": True}},
-        sources=({"short": HOSTILE, "full": HOSTILE, "url": "javascript:alert(1)"}, {"short": "x", "full": "x", "url": f"https://x/{HOSTILE}"}),
-        file=HOSTILE, code=f'"""{HOSTILE}"""\n# {HOSTILE}\n', status=Status.REFUTED, reason=HOSTILE,
+        sources=(
+            {"short": HOSTILE, "full": HOSTILE, "url": "javascript:alert(1)"},
+            {"short": "x", "full": "x", "url": f"https://x/{HOSTILE}"},
+        ),
+        file=HOSTILE,
+        code=f'"""{HOSTILE}"""\n# {HOSTILE}\n',
+        status=Status.REFUTED,
+        reason=HOSTILE,
         evidence=(Evidence(HOSTILE, HOSTILE, Status.REFUTED, 1, note=HOSTILE, margins=(nan, inf), errors=(nan, 0.0), worst_error=nan),),
-        counterexample=Counterexample({HOSTILE: 1}, {HOSTILE: "x" * 100_000}, [1.0, HOSTILE], [[]], HOSTILE, Worst(HOSTILE, (0, 1, 2), nan, 0.0), {HOSTILE: nan}),
-    )  # fmt: skip
+        counterexample=Counterexample(
+            {HOSTILE: 1}, {HOSTILE: "x" * 100_000}, [1.0, HOSTILE], [[]], HOSTILE, Worst(HOSTILE, (0, 1, 2), nan, 0.0), {HOSTILE: nan}
+        ),
+    )
 
 
 class Page(HTMLParser):
@@ -213,12 +264,15 @@ def test_failures_come_first_then_the_closest_to_the_tolerance() -> None:
     assert names == ["skew_product", "eigh", "empty_sum", "matmul", "logdet", "softmax", "trace"]
 
 
-def test_the_statement_of_the_index_is_the_last_adjoint() -> None:
-    """The last equation with a bar stands for a rule, and the first where there is none."""
+def test_the_statement_of_the_index_is_the_adjoint() -> None:
+    """The equation for the adjoint stands for a rule, in its parts, and the first where there is none."""
     pages = {page.verdict.rule: page for page in index_page(a_run()).pages}
-    assert pages["logdet"].statement == LOGDET[2]
-    assert pages["empty_sum"].statement == r"s = \sum_i x_i"
+    assert pages["logdet"].statement == (LOGDET[2],)
+    assert pages["matmul"].statement == (r"\bar X = \bar Z W^\top", r"\bar W = X^\top \bar Z")
+    assert pages["empty_sum"].statement == (r"s = \sum_i x_i",)
     assert [f.label for f in pages["softmax"].formulas] == ["Value", "Differential", "Adjoint", "where"]
+    braced = r"a = \{x, \quad y\}, \quad b = \begin{cases} x & \quad y \end{cases}, \qquad \text{for \quad z}"
+    assert list(_parts(braced)) == [r"a = \{x", r"y\}", r"b = \begin{cases} x & \quad y \end{cases}", r"\text{for \quad z}"]
 
 
 def test_a_failing_page_says_what_differs(tmp_path: Path) -> None:
@@ -300,7 +354,8 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match=r"holds thesis\.tex and no report of matcalc"):
         write_html(a_run(), tmp_path)
     with pytest.raises(ReportError, match="it is a file, and a folder was expected"):
-        write_html(a_run(), tmp_path / "thesis.tex")
+        check_folder(tmp_path / "thesis.tex")
+    check_folder(tmp_path / "new")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
@@ -344,8 +399,14 @@ def test_json_is_standard_and_carries_a_run_both_ways(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("{", "Expecting property name"), ("[]", "list"), ('{"schema": 99}', "schema 99 came"), ('{"schema": 1}', "verdicts is missing"), (None, "No such file")],
-)  # fmt: skip
+    [
+        ("{", "Expecting property name"),
+        ("[]", "list"),
+        ('{"schema": 99}', "schema 99 came"),
+        ('{"schema": 1}', "verdicts is missing"),
+        (None, "No such file"),
+    ],
+)
 def test_a_damaged_file_is_one_sentence(tmp_path: Path, text: str | None, sentence: str) -> None:
     """What is no results file is refused with its path and the reason."""
     path = tmp_path / "results.json"
@@ -395,8 +456,18 @@ def test_formulas_keep_to_the_list() -> None:
 
 @pytest.mark.parametrize(
     "tex",
-    [r"\unknown x", r"\href{javascript:alert(1)}{x}", r"\color{red} x", r"\eqref{a}", r"\overline{AB}", r"\begin{matrix} a", "a \x00", "a $ b", r"\frac"],
-)  # fmt: skip
+    [
+        r"\unknown x",
+        r"\href{javascript:alert(1)}{x}",
+        r"\color{red} x",
+        r"\eqref{a}",
+        r"\overline{AB}",
+        r"\begin{matrix} a",
+        "a \x00",
+        "a $ b",
+        r"\frac",
+    ],
+)
 def test_what_is_no_formula_is_one_sentence(tex: str) -> None:
     """Unknown commands, links, colours and bars that browsers lose are refused, and the page shows the TeX instead."""
     with pytest.raises(maths.MathsError) as raised:
@@ -407,7 +478,28 @@ def test_what_is_no_formula_is_one_sentence(tex: str) -> None:
 def test_random_tex_is_typeset_or_refused() -> None:
     """Whatever the TeX, the output keeps to the list or there is a MathsError."""
     dice = random.Random(1)
-    pieces = [r"\bar", r"\frac", "{", "}", "^", "_", "x", r"\text", "<b>", "&", r"\\", r"\begin{pmatrix}", r"\end{pmatrix}", r"\left(", r"\right)", "$", "%", "#", r"\newcommand", r"\sum"]  # fmt: skip
+    pieces = [
+        r"\bar",
+        r"\frac",
+        "{",
+        "}",
+        "^",
+        "_",
+        "x",
+        r"\text",
+        "<b>",
+        "&",
+        r"\\",
+        r"\begin{pmatrix}",
+        r"\end{pmatrix}",
+        r"\left(",
+        r"\right)",
+        "$",
+        "%",
+        "#",
+        r"\newcommand",
+        r"\sum",
+    ]
     typeset = 0
     for _ in range(3000):
         try:

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matcalc_rules.determinants import logdet
+from matcalc_rules.layers import softmax
+from matcalc_rules.products import matmul
 
 from matcalc.array import Array, kind
 from matcalc.domain import held, positive, real
 from matcalc.rule import Linearization, name_as_tex, rule
 from matcalc.source import COOKBOOK, GILES
-from matcalc_rules.determinants import logdet
-from matcalc_rules.layers import softmax
-from matcalc_rules.products import matmul
 
 K = np.array([[2.0, 0.5], [0.5, 1.0]])
 X, W = np.arange(6.0).reshape(2, 3), np.arange(12.0).reshape(3, 4)
@@ -44,7 +44,7 @@ def test_every_method_returns_the_kind_and_dtype_that_came(make: Any, dtype: Any
 
 @each_library
 def test_the_numbers_are_right(make: Any) -> None:
-    """log det of a 2 x 2 matrix, its gradient and its differential, by hand."""
+    """Log det of a 2 x 2 matrix, its gradient and its differential, by hand."""
     with jax.enable_x64(True):
         k = make(K)
         inverse = np.array([[1.0, -0.5], [-0.5, 2.0]]) / 1.75
@@ -63,7 +63,7 @@ def test_jit_and_vmap() -> None:
 
 
 def test_several_inputs_give_tuples() -> None:
-    """vjp and jacobian have one part for each input that is differentiated."""
+    """Vjp and jacobian have one part for each input that is differentiated."""
     X_bar, W_bar = matmul.vjp(X, W, X @ W)
     assert (X_bar.shape, W_bar.shape) == (X.shape, W.shape)
     assert [j.shape for j in matmul.jacobian(X, W)] == [(2, 4, 2, 3), (2, 4, 3, 4)]
@@ -98,7 +98,11 @@ BAD_CALLS = [
     (lambda: logdet(None), TypeError, "but a NoneType came$"),
     (lambda: matmul(X, X), ValueError, r"^matmul: W must have shape \(p, m\) where p = 3 as in X, but came with shape \(2, 3\)$"),
     (lambda: matmul(X), TypeError, r"^matmul takes 2 inputs \(X, W\), but 1 argument came$"),
-    (lambda: matmul(X, jnp.asarray(W)), TypeError, "^matmul: W is a JAX array but another input is a NumPy array; give all of one library$"),
+    (
+        lambda: matmul(X, jnp.asarray(W)),
+        TypeError,
+        "^matmul: W is a JAX array but another input is a NumPy array; give all of one library$",
+    ),
     (lambda: matmul.jvp(X, W, X), TypeError, r"then 2 tangents \(dX, dW\), but 3 arguments came$"),
     (lambda: matmul.jvp(X, W, X, X), ValueError, r"^matmul: dW must have the shape of W, \(3, 4\), but came with shape \(2, 3\)$"),
     (lambda: matmul.grad(X, W), ValueError, "^matmul.grad needs a scalar value, .* use matmul.vjp with a cotangent, or matmul.jacobian$"),
@@ -136,19 +140,19 @@ def test_declarations_that_are_refused() -> None:
     """A rule without a source or a statement, or with a domain for no argument, is refused where it is written."""
 
     def stated(x: Array) -> Linearization[Array]:
-        """Twice x. $$ y = 2x $$"""
+        """Twice x: $$ y = 2x $$."""
         return Linearization(2 * x, lambda dx: 2 * dx, lambda y_bar: 2 * y_bar)
 
     def silent(x: Array) -> Linearization[Array]:
         return stated(x)
 
-    with pytest.raises(TypeError, match="^stated has no source"):
+    with pytest.raises(TypeError, match=r"^stated has no source"):
         rule(x=real("n"))(stated)
-    with pytest.raises(TypeError, match="^silent states nothing"):
+    with pytest.raises(TypeError, match=r"^silent states nothing"):
         rule(GILES, x=real("n"))(silent)
     with pytest.raises(TypeError, match=r"^stated takes \(x\) but gives domains for \(X\); name the same inputs in the same order$"):
         rule(GILES, X=real("n"))(stated)
-    with pytest.raises(TypeError, match="^stated holds all of its inputs"):
+    with pytest.raises(TypeError, match=r"^stated holds all of its inputs"):
         rule(GILES, x=held(real("n")))(stated)
     with pytest.raises(TypeError, match="a source must be a Source"):
         rule(real("n"), x=real("n"))(stated)  # type: ignore[arg-type]
@@ -173,7 +177,7 @@ def test_held_inputs_are_not_differentiated() -> None:
 
     @rule(GILES, x=real("n"), w=held(positive("n")))
     def weighted(x: Array, w: Array) -> Linearization[Array]:
-        """Weighted vector. $$ y = w x $$"""
+        """Weighted vector: $$ y = w x $$."""
         return Linearization(w * x, lambda dx: w * dx, lambda y_bar: w * y_bar)
 
     x, w = np.ones(2), np.array([1.0, 2.0])

@@ -70,12 +70,21 @@ BAD: dict[str, tuple[Rule[Any, Any], str]] = {
     "absolute value": (cubes(right_jvp, lambda x, y: abs(y) * 3 * x**2), "of f is not"),
     "raises": (cubes(right_jvp, lambda x, y: x[99] * y), r"f.vjp raises IndexError at n = 3: index 99 is out of bounds"),
     "value raises": (cubes(right_jvp, right_vjp, lambda x: x.nonsense), "f raises AttributeError at n = 3: .* no attribute 'nonsense'"),
-    "wrong shape": (cubes(right_jvp, lambda x, y: right_vjp(x, y)[:, None]), r"f: the gradient with respect to x has shape \(3, 1\) at n = 3, but must have shape \(3,\)"),
+    "wrong shape": (
+        cubes(right_jvp, lambda x, y: right_vjp(x, y)[:, None]),
+        r"f: the gradient with respect to x has shape \(3, 1\) at n = 3, but must have shape \(3,\)",
+    ),
     "too many": (cubes(right_jvp, lambda x, y: (x, x)), "f: its vjp has 2 arrays at n = 3, but must have 1"),
     "nan": (cubes(right_jvp, lambda x, y: np.nan * right_vjp(x, y)), "it gives nan or inf where the oracle gives a number"),
-    "mutates its input": (cubes(right_jvp, mutating_vjp), "f changes its input x at n = 3; work on a copy|another answer when it is asked the same question again"),
+    "mutates its input": (
+        cubes(right_jvp, mutating_vjp),
+        "f changes its input x at n = 3; work on a copy|another answer when it is asked the same question again",
+    ),
     "accumulates": (cubes(right_jvp, Counter().vjp), "gives another answer when it is asked the same question again|is not linear"),
-    "double precision out": (cubes(right_jvp, lambda x, y: y * 3 * x.astype(np.float64) ** 2), "the vjp of f has dtype float64 for inputs of dtype float32"),
+    "double precision out": (
+        cubes(right_jvp, lambda x, y: y * 3 * x.astype(np.float64) ** 2),
+        "the vjp of f has dtype float64 for inputs of dtype float32",
+    ),
     "returns text": (cubes(right_jvp, lambda x, y: "gradient"), "f.vjp must return arrays, but returned a str"),
 }
 

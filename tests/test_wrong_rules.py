@@ -22,10 +22,30 @@ from matcalc.rule import Linearization, Rule
 from matcalc.verdict import Status
 from matcalc.verify import Observation, judge, observe, quietly
 
-RULES = (
-    "matmul hadamard kronecker quadratic_form trace_axbxt logdet det inverse solve inverse_quadratic cholesky expm softmax "
-    "softmax_cross_entropy layer_norm attention rbf_kernel gaussian_log_density two_layer_bce logsumexp lasso frobenius_norm"
-).split()
+RULES = [
+    "matmul",
+    "hadamard",
+    "kronecker",
+    "quadratic_form",
+    "trace_axbxt",
+    "logdet",
+    "det",
+    "inverse",
+    "solve",
+    "inverse_quadratic",
+    "cholesky",
+    "expm",
+    "softmax",
+    "softmax_cross_entropy",
+    "layer_norm",
+    "attention",
+    "rbf_kernel",
+    "gaussian_log_density",
+    "two_layer_bce",
+    "logsumexp",
+    "lasso",
+    "frobenius_norm",
+]
 
 
 @lru_cache(maxsize=1)
@@ -158,8 +178,8 @@ def test_every_mistake_in_a_right_rule_is_refuted(name: str) -> None:
     assert survivors == []
 
 
-SQUARE = "inverse det quadratic_form inverse_quadratic expm".split()
-NOT_SQUARE = "matmul kronecker rbf_kernel solve attention two_layer_bce".split()
+SQUARE = ["inverse", "det", "quadratic_form", "inverse_quadratic", "expm"]
+NOT_SQUARE = ["matmul", "kronecker", "rbf_kernel", "solve", "attention", "two_layer_bce"]
 
 
 @pytest.mark.parametrize("name", SQUARE)
@@ -192,13 +212,19 @@ WRITTEN: dict[str, tuple[str, Wrong]] = {
     "inverse with the jvp in the place of the vjp": ("inverse", lambda X: lambda Y: -inv(X) @ Y @ inv(X)),
     "quadratic form as 2 B x": ("quadratic_form", lambda x, B: lambda y: (2 * y * (B @ x), y * x[:, None] * x[None, :])),
     "softmax as p (1 - p)": ("softmax", lambda z: lambda p: p * _softmax(z) * (1 - _softmax(z))),
-    "softmax cross-entropy without its target": ("softmax_cross_entropy", lambda z, y: lambda c: (c * _softmax(z), -c * np.log(_softmax(z)))),
+    "softmax cross-entropy without its target": (
+        "softmax_cross_entropy",
+        lambda z, y: lambda c: (c * _softmax(z), -c * np.log(_softmax(z))),
+    ),
     "cholesky with its diagonal not halved": ("cholesky", lambda K: lambda L: _cholesky_vjp(K, L, 1.0)),
     "frobenius norm as that of its square": ("frobenius_norm", lambda X: lambda y: 2 * y * X),
     "det without its transpose": ("det", lambda X: lambda y: y * np.linalg.det(X) * np.linalg.inv(X)),
     "logdet without an inverse": ("logdet", lambda K: lambda y: y * K),
     "expm as exp(A) times the cotangent": ("expm", lambda A: lambda Y: _expm(A).mT @ Y),
-    "trace_axbxt with one of its two paths": ("trace_axbxt", lambda A, X, B: lambda y: (y * (X @ B @ X.mT).mT, y * (A @ X @ B), y * (X.mT @ A @ X).mT)),
+    "trace_axbxt with one of its two paths": (
+        "trace_axbxt",
+        lambda A, X, B: lambda y: (y * (X @ B @ X.mT).mT, y * (A @ X @ B), y * (X.mT @ A @ X).mT),
+    ),
 }
 
 

@@ -50,9 +50,10 @@ def double_precision() -> Iterator[None]:
 
 def use_cache(folder: Path) -> None:
     """Keep compiled programs in a folder between runs. Changes JAX's settings, so only for processes of matcalc's own."""
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    config: Any = jax.config
+    config.update("jax_compilation_cache_dir", str(folder))
+    config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def observe(

@@ -10,12 +10,12 @@ import shutil
 from pathlib import Path
 
 from matcalc.report import html
-from matcalc.report.files import MARKER, ReportError, encoded, read_file, replaced_folder, write_file
+from matcalc.report.files import MARKER, ReportError, check_folder, encoded, read_file, replaced_folder, write_file
 from matcalc.report.junit import junit
 from matcalc.report.page import index_page
 from matcalc.verdict import Run, from_json, to_json
 
-__all__ = ["ReportError", "read_json", "write_html", "write_json", "write_junit"]
+__all__ = ["ReportError", "check_folder", "read_json", "write_html", "write_json", "write_junit"]
 
 _ASSETS = Path(__file__).parent / "assets"
 

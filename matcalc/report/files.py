@@ -55,9 +55,9 @@ def replaced_folder(folder: Path) -> Generator[Path, None, None]:
     What lies in `folder` and is not ours is kept. Raises ReportError for a folder that holds other things and no report of ours.
     If filling fails, `folder` stays as it was.
     """
+    check_folder(folder)
     folder = folder.resolve()  # a link keeps pointing to the same place
     with _explained(folder, "written"):
-        _require_ours(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True) as room:
             new, old = Path(room) / "new", Path(room) / "old"
@@ -75,12 +75,14 @@ def replaced_folder(folder: Path) -> Generator[Path, None, None]:
                 raise
 
 
-def _require_ours(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """Raises ReportError if a report may not be written there: for a file, or a folder that holds other things and no report of ours."""
     if not folder.exists():
         return
     if not folder.is_dir():
         raise ReportError(f"{folder} cannot be written: it is a file, and a folder was expected")
-    found = {entry.name for entry in folder.iterdir()}
+    with _explained(folder, "read"):
+        found = {entry.name for entry in folder.iterdir()}
     if MARKER not in found and found - GUESTS:
         stranger = min(found - GUESTS)
         raise ReportError(f"{folder} holds {stranger} and no report of matcalc, so it is left alone; name an empty or a new folder")

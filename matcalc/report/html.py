@@ -37,18 +37,18 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_seen,
     )
-    environment.filters.update(
-        {
-            "maths": maths,
-            "prose": prose,
-            "python": python,
-            "number": words.number,
-            "count": words.count,
-            "duration": words.duration,
-            "web": web,
-        }
-    )
+    filters: dict[str, Any] = {
+        "maths": maths,
+        "prose": prose,
+        "python": python,
+        "number": words.number,
+        "count": words.count,
+        "duration": words.duration,
+        "web": web,
+        "breakable": breakable,
+    }
     shared: dict[str, Any] = {"Status": Status, "TOLERANCE": page.TOLERANCE, "NEAR": page.NEAR, "BAR_TOLERANCE": page.BAR_TOLERANCE}
+    environment.filters.update(filters)
     environment.globals.update(shared)
     return environment
 
@@ -84,6 +84,11 @@ def prose(text: str) -> Markup:
 def python(code: str) -> Markup:
     """Python code with a class on each kind of word."""
     return Markup(highlight(words.clean(code), PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)))  # noqa: S704  (Pygments escapes what it marks)
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken after its underscores."""
+    return Markup("_<wbr>").join(words.clean(name).split("_"))
 
 
 def web(url: str) -> str:

@@ -30,6 +30,7 @@ class Formula:
 
     label: str
     tex: str
+    parts: tuple[str, ...]  # the same, cut where it sets several formulas side by side
     main: bool  # the one that stands for the rule on the index
 
 
@@ -90,9 +91,9 @@ class RulePage:
     next: Link | None = None
 
     @property
-    def statement(self) -> str:
-        """The equation that stands for the rule."""
-        return next((formula.tex for formula in self.formulas if formula.main), "")
+    def statement(self) -> tuple[str, ...]:
+        """The equation that stands for the rule, in its parts."""
+        return next((formula.parts for formula in self.formulas if formula.main), ())
 
     @property
     def near(self) -> bool:
@@ -260,19 +261,31 @@ def _finite_or_infinite(margin: float) -> float:
 
 def _formulas(equations: Sequence[str]) -> Iterator[Formula]:
     """The equations with what they are: value first, then differential, then adjoint, then what the statement also defines."""
-    adjoints = [i for i, tex in enumerate(equations) if r"\bar" in tex]
-    main = adjoints[-1] if adjoints else 0
+    bars = [i for i, tex in enumerate(equations) if r"\bar" in tex]
+    main = next((i for i in bars if equations[i].lstrip().startswith(r"\bar")), bars[-1] if bars else 0)
     for i, tex in enumerate(equations):
-        yield Formula(_label(i, tex), tex, i == main)
+        yield Formula(_label(i, tex, after_adjoint=bool(bars) and i > main), tex, tuple(_parts(tex)), i == main)
 
 
-def _label(position: int, tex: str) -> str:
+def _parts(tex: str) -> Iterator[str]:
+    r"""The formulas that one equation sets side by side with `\quad`, so that they may stand on lines of their own."""
+    depth = begin = 0
+    for token in re.finditer(r"\\(begin|left|end|right|quad|qquad)(?![A-Za-z])|\\.|[{}]", tex):
+        word = token[1] or token[0]
+        depth += (word in {"{", "begin", "left"}) - (word in {"}", "end", "right"})
+        if word in {"quad", "qquad"} and depth == 0:
+            yield tex[begin : token.start()].strip().rstrip(",;").strip()
+            begin = token.end()
+    yield tex[begin:].strip()
+
+
+def _label(position: int, tex: str, *, after_adjoint: bool) -> str:
     if position == 0:
         return "Value"
     left = tex.partition("=")[0]
     if r"\bar" in left:
         return "Adjoint"
-    if re.match(r"\s*(\\mathrm\s*\{d\}|\\operatorname\{d\}|\\d\b|d)\s*(\\?[A-Za-z]|\()", left):
+    if not after_adjoint and re.match(r"\s*(\\mathrm\s*\{d\}|\\operatorname\{d\}|d)\s*(\\?[A-Za-z]|\()", left):
         return "Differential"
     return "where"
 

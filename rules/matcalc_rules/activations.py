@@ -108,9 +108,9 @@ def gelu(z: Array) -> Linearization[Array]:
     r"""Gaussian error linear unit of each entry, in its exact form with the normal distribution function.
 
     $$ y = z \odot c $$
-    $$ dy = (c + z \odot d) \odot dz $$
-    $$ \bar z = (c + z \odot d) \odot \bar y $$
-    $$ c = \tfrac12 \left( 1 + \operatorname{erf}(z / \sqrt{2}) \right), \quad d = \frac{1}{\sqrt{2\pi}} \exp(-\tfrac12 z \odot z) $$
+    $$ dy = (c + z \odot f) \odot dz $$
+    $$ \bar z = (c + z \odot f) \odot \bar y $$
+    $$ c = \tfrac12 \left( 1 + \operatorname{erf}(z / \sqrt{2}) \right), \quad f = \frac{1}{\sqrt{2\pi}} \exp(-\tfrac12 z \odot z) $$
     """
     c = (1 + erf(z / math.sqrt(2))) / 2
 

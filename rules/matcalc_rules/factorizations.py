@@ -272,6 +272,7 @@ def svd(A: Array) -> Linearization[SVD[Array]]:
        + (I - U U^\top)\,\bar U S^{-1} V^\top + U S^{-1} \bar V^\top (I - V V^\top) $$
     $$ S = \operatorname{diag}(s), \quad P = U^\top dA\,V, \quad F_{ij} = \frac{1}{s_j^2 - s_i^2}, \quad F_{ii} = 0 $$
     """
+    m, n = A.shape
     left, s, right = thin_svd(A)
     signs = fix_signs(left)
     U, V = left * signs, right.mT * signs
@@ -280,16 +281,23 @@ def svd(A: Array) -> Linearization[SVD[Array]]:
         dAV, dAU = dA @ V, dA.mT @ U
         P = U.mT @ dAV
         F = _inverse_gaps(s * s)
-        dU = U @ (F * (P * s + s[:, None] * P.mT)) + (dAV - U @ P) / s
-        dV = V @ (F * (s[:, None] * P + P.mT * s)) + (dAU - V @ P.mT) / s
+        dU = U @ (F * (P * s + s[:, None] * P.mT))
+        dV = V @ (F * (s[:, None] * P + P.mT * s))
+        if m > n:  # else U is square and has no complement
+            dU = dU + (dAV - U @ P) / s
+        if n > m:
+            dV = dV + (dAU - V @ P.mT) / s
         return SVD(dU, diagonal(P), dV.mT)
 
     def vjp(U_bar: Array, s_bar: Array, Vt_bar: Array) -> Array:
         V_bar = Vt_bar.mT
         UU, VV = U.mT @ U_bar, V.mT @ V_bar
         F = _inverse_gaps(s * s)
-        middle = diag(s_bar) + (F * (UU - UU.mT)) * s + s[:, None] * (F * (VV - VV.mT))
-        return (U @ middle + (U_bar - U @ UU) / s) @ V.mT + (U / s) @ (V_bar - V @ VV).mT
+        rotated = U @ (diag(s_bar) + (F * (UU - UU.mT)) * s + s[:, None] * (F * (VV - VV.mT)))
+        if m > n:
+            rotated = rotated + (U_bar - U @ UU) / s
+        A_bar = rotated @ V.mT
+        return A_bar + (U / s) @ (V_bar - V @ VV).mT if n > m else A_bar
 
     return Linearization(SVD(U, s, V.mT), jvp, vjp)
 
@@ -309,7 +317,10 @@ def polar_factor(A: Array) -> Linearization[Array]:
     def self_adjoint(E: Array) -> Array:
         EV = E @ Vt.mT
         P = U.mT @ EV
-        return (U @ ((P - P.mT) / (s[:, None] + s)) + (EV - U @ P) / s) @ Vt
+        left = U @ ((P - P.mT) / (s[:, None] + s))
+        if U.shape[0] > U.shape[1]:  # else U is square and has no complement
+            left = left + (EV - U @ P) / s
+        return left @ Vt
 
     def jvp(dA: Array) -> Array:
         return self_adjoint(dA)

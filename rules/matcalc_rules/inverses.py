@@ -225,8 +225,9 @@ def pseudo_inverse(A: Array) -> Linearization[Array]:
         return solve_upper(R, solve_upper(R, residual.mT, transpose=True)) - Z @ dA @ Z
 
     def vjp(Z_bar: Array) -> Array:
-        residual = Z_bar.mT - Q @ (Z_bar @ Q).mT
-        return residual @ (Z @ Z.mT) - Z.mT @ (Z_bar @ Z.mT)
+        half = solve_upper(R, Z_bar, transpose=True)
+        inside = half @ Q
+        return solve_upper(R, half - (inside + inside.mT) @ Q.mT).mT
 
     return Linearization(Z, jvp, vjp)
 

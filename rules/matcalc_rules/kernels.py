@@ -6,6 +6,9 @@ from matcalc.rule import Linearization, rule
 from matcalc.source import BISHOP, MURPHY, RASMUSSEN_WILLIAMS
 from matcalc_rules.norms import pairwise_squared_distances
 
+BLOCK = 128
+"The sum of a kernel matrix with more rows than this is formed in halves."
+
 
 @rule(BISHOP, RASMUSSEN_WILLIAMS, X=real("n d"), Y=real("m d"), c=real())
 def linear_kernel(X: Array, Y: Array, c: Array) -> Linearization[Array]:
@@ -75,7 +78,7 @@ def rbf_kernel(X: Array, Y: Array, gamma: Array) -> Linearization[Array]:
 
 @rule(RASMUSSEN_WILLIAMS, X=real("n d"), gamma=positive())
 def rbf_kernel_sum(X: Array, gamma: Array) -> Linearization[Array]:
-    r"""Sum of the Gaussian kernel matrix K of the rows of X with themselves, its gradient by two matrix products in all.
+    r"""Sum of the Gaussian kernel matrix K of the rows of X with themselves, half of whose exponentials are computed.
 
     $$ s = \mathbf 1^\top K \mathbf 1 $$
     $$ ds = -4 \gamma \operatorname{tr}(F^\top dX) - 2 \operatorname{tr}(F^\top X)\,d\gamma $$
@@ -85,13 +88,28 @@ def rbf_kernel_sum(X: Array, gamma: Array) -> Linearization[Array]:
     """
     n, one = X.shape[0], ones((X.shape[0], 1), X)
     squares = gamma * total(X * X, axis=1, keepdims=True)
-    exponents = concat([2 * gamma * X, -squares, one], axis=1) @ concat([X, one, -squares], axis=1).mT
-    off_diagonal = (1 - eye(n, X)) * exp(exponents)  # the ones on the diagonal of K would cancel in F, and drown the far pairs
-    moments = off_diagonal @ concat([X, one], axis=1)  # with the row sums as its last column, which costs less than to sum
-    masses = moments[:, -1:]
+    ahead = concat([2 * gamma * X, -squares, one], axis=1)
+    behind = concat([X, one, -squares], axis=1)
+    weights = concat([X, one], axis=1)
+
+    def moments(first: int, end: int) -> Array:
+        """K times (X, 1) for the rows from first to end among themselves, without the diagonal of K.
+
+        Its ones would cancel in F, and drown the pairs that are far apart. Each half of the rows meets the other once, for K is symmetric.
+        """
+        if end - first <= BLOCK:
+            inside = (1 - eye(end - first, X)) * exp(ahead[first:end, :] @ behind[first:end, :].mT)
+            return inside @ weights[first:end, :]
+        middle = (first + end) // 2
+        across = exp(ahead[first:middle, :] @ behind[middle:end, :].mT)
+        upper = moments(first, middle) + across @ weights[middle:end, :]
+        return concat([upper, moments(middle, end) + across.mT @ weights[first:middle, :]])
+
+    sums = moments(0, n)
+    masses = sums[:, -1:]
 
     def forces() -> Array:
-        return masses * X - moments[:, :-1]
+        return masses * X - sums[:, :-1]
 
     def jvp(dX: Array, dgamma: Array) -> Array:
         F = forces()

@@ -74,7 +74,7 @@ def three_layer_sigmoid(X: Array, W1: Array, W2: Array, W3: Array, T: Array) -> 
     return Linearization(inner(R, R) / 2, jvp, vjp)
 
 
-@rule(NOTES.at("N2.6"), NOTES.at("N2.8"), NOTES.at("N2.9"), W=real("2 3"), x=real(), y=real())
+@rule(*(NOTES.at(f"N2.{k}") for k in range(6, 13)), W=real("2 3"), x=real(), y=real())
 def sigmoid_chain(W: Array, x: Array, y: Array) -> Linearization[Array]:
     r"""Three sigmoid neurons in a row with the squared error; column k of W holds bias and weight of neuron k.
 

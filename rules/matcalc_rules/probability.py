@@ -94,16 +94,16 @@ def gaussian_entropy(Sigma: Array) -> Linearization[Array]:
 def kl_gaussians(mu0: Array, Sigma0: Array, mu1: Array, Sigma1: Array) -> Linearization[Array]:
     r"""Kullback-Leibler divergence of a normal distribution (index 0) from another (index 1).
 
-    $$ \ell = \tfrac12 \left( \operatorname{tr}(\Sigma_1^{-1} \Sigma_0) + d^\top a - n + \log\det \Sigma_1 - \log\det \Sigma_0 \right) $$
+    $$ \ell = \tfrac12 \left( \operatorname{tr}(\Sigma_1^{-1} \Sigma_0) + r^\top a - n + \log\det \Sigma_1 - \log\det \Sigma_0 \right) $$
     $$ d\ell = a^\top (d\mu_1 - d\mu_0) + \operatorname{tr}(G_0\,d\Sigma_0) + \operatorname{tr}(G_1\,d\Sigma_1) $$
     $$ \bar \mu_0 = -\bar\ell a, \quad \bar \Sigma_0 = \bar\ell G_0, \quad \bar \mu_1 = \bar\ell a, \quad \bar \Sigma_1 = \bar\ell G_1 $$
-    $$ d = \mu_1 - \mu_0, \quad a = \Sigma_1^{-1} d $$
+    $$ r = \mu_1 - \mu_0, \quad a = \Sigma_1^{-1} r $$
     $$ G_0 = \tfrac12 (\Sigma_1^{-1} - \Sigma_0^{-1}), \quad
        G_1 = \tfrac12 (\Sigma_1^{-1} - \Sigma_1^{-1} \Sigma_0 \Sigma_1^{-1} - a a^\top) $$
     """
     L0, L1 = cholesky(Sigma0), cholesky(Sigma1)
-    d = mu1 - mu0
-    a = cho_solve(L1, d)
+    r = mu1 - mu0
+    a = cho_solve(L1, r)
     M = solve_lower(L1, L0)
 
     def gradient() -> tuple[Array, Array]:
@@ -120,7 +120,7 @@ def kl_gaussians(mu0: Array, Sigma0: Array, mu1: Array, Sigma1: Array) -> Linear
         return -l_bar * a, l_bar * G0, l_bar * a, l_bar * G1
 
     log_ratio = total(log(diagonal(L1)) - log(diagonal(L0)))
-    return Linearization((inner(M, M) + inner(d, a) - mu0.shape[0]) / 2 + log_ratio, jvp, vjp)
+    return Linearization((inner(M, M) + inner(r, a) - mu0.shape[0]) / 2 + log_ratio, jvp, vjp)
 
 
 @rule(MURPHY, p=simplex("n>=1"))

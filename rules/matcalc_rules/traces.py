@@ -56,8 +56,8 @@ def trace_of_product(A: Array, X: Array, B: Array) -> Linearization[Array]:
         return inner(dA @ X + A @ dX, B.mT) + inner(AX, dB.mT)
 
     def vjp(f_bar: Array) -> tuple[Array, Array, Array]:
-        AX_bar = f_bar * B.mT
-        return AX_bar @ X.mT, A.mT @ AX_bar, f_bar * AX.mT
+        weighted = f_bar * B
+        return weighted.mT @ X.mT, A.mT @ weighted.mT, f_bar * AX.mT
 
     return Linearization(inner(AX, B.mT), jvp, vjp)
 

@@ -450,7 +450,9 @@ def _compared(tally: Tally, batch: Batch, array: int) -> str:
     return words.get(tally.property, "the result")
 
 
-def _rivals(  # noqa: PLR0911  (one answer for each property)rule: AnyRule, tally: Tally, seen: Observation, answers: Answers, array: int, case: int, probe: int) -> dict[str, Any]:
+def _rivals(  # noqa: PLR0911  (one answer for each property)
+    rule: AnyRule, tally: Tally, seen: Observation, answers: Answers, array: int, case: int, probe: int
+) -> dict[str, Any]:
     """What the rule and each witness give for the array in question: the rule first, then the oracle that refutes it."""
     batch, oracle = seen.batch, seen.autodiff
     match tally.property, oracle:

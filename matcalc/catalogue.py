@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from matcalc.rule import Rule
 from matcalc.verdict import Problem
@@ -175,7 +176,7 @@ def _from_file(path: Path) -> ModuleType:
     if known is not None and getattr(known, "__file__", None) == resolved:
         return known
     if known is not None:
-        name = f"{name}_{abs(hash(resolved)):x}"
+        name = f"{name}_{crc32(resolved.encode()):x}"
     spec = importlib.util.spec_from_file_location(name, resolved)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from matcalc import config, session
+from matcalc.particulars import versions
 from matcalc.verdict import Run, Status
 
 if TYPE_CHECKING:
@@ -325,7 +326,7 @@ def verify(
         command=session.command(targets, seed=seed, profile=profile, keyword=keyword, topics=topics),
         started=started.isoformat(timespec="seconds"),
         seconds=time.monotonic() - began,
-        versions=_versions(),
+        versions=versions(),
         machine=f"{platform.system()} {platform.machine()}, {session.usable_cpus()} CPUs",
         interrupted=interrupted,
         selected=len(names),
@@ -338,12 +339,6 @@ def verify(
         click.echo(f"Report: {(pages / 'index.html').resolve().as_uri()}", err=to_stderr)
     click.echo(run.command, err=to_stderr)
     ctx.exit(INTERRUPTED if interrupted else 0 if exit_zero else FAILED if failures or chosen.problems else 0)
-
-
-def _versions() -> dict[str, str]:
-    from matcalc.verify import versions
-
-    return versions()
 
 
 def _write(run: Run, *, pages: Path | None, json_path: str | None, junitxml: str | None) -> None:

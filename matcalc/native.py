@@ -94,92 +94,38 @@ def solve_triangular(T: Any, B: Any, *, lower: bool, transpose: bool, unit: bool
     return xp.linalg.solve(triangle.mT if transpose else triangle, B)
 
 
-def expm(A: Any) -> Any:
-    """Matrix exponential."""
-    library = _library(A)
-    if library == "jax":
-        return import_module("jax.scipy.linalg").expm(A)
-    if library == "torch":
-        return import_module("torch").linalg.matrix_exp(A)
-    if library == "numpy":
-        return import_module("scipy.linalg").expm(A)
-    raise NotImplementedError(f"expm is not known for arrays of {type(A).__module__}; it is for NumPy, JAX and PyTorch")
+def doubled(R: Any, times: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """R squared so many times, and the differential of that at R as a function of the tangent.
 
-
-def expm_and_differential(A: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Matrix exponential, and its differential at A as a function of the tangent."""
-    library = _library(A)
-    if library == "jax":
-        return _jax_expm_and_differential(A)
-    if library == "numpy":
-        expm_frechet = import_module("scipy.linalg").expm_frechet
-        return expm(A), lambda E: expm_frechet(A, E, compute_expm=False).astype(A.dtype) if A.size else E
-
-    def differential(E: Any) -> Any:
-        """The corner of exp([[A, E], [0, A]])."""
-        xp, n = array_namespace(A, E), A.shape[-1]
-        rows = [xp.concat([A, E], axis=-1), xp.concat([xp.zeros_like(A), A], axis=-1)]
-        return expm(xp.concat(rows, axis=-2))[..., :n, n:]
-
-    return expm(A), differential
-
-
-PADE_13 = (
-    64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0, 129060195264000.0, 10559470521600.0,
-    670442572800.0, 33522128640.0, 1323241920.0, 40840800.0, 960960.0, 16380.0, 182.0, 1.0,
-)  # fmt: skip
-"Coefficients of the [13/13] Padé approximant of exp."
-PADE_13_REACH = 4.74
-"1-norm up to which that approximant and its derivative are exact to 53 bits (Al-Mohy and Higham 2009)."
-SQUARINGS = 16
-
-
-def _jax_expm_and_differential(A: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Scaling and squaring with the [13/13] Padé approximant, and its derivative (Al-Mohy and Higham 2009, algorithm 6.4).
-
-    JAX's own expm is differentiated by running it again; here the differential takes over powers, factorisation and squarings.
+    `times` is an array without axes. JAX must not know it while it compiles: it takes 16 steps and skips those too many.
     """
-    jnp, lax, linalg = import_module("jax.numpy"), import_module("jax.lax"), import_module("jax.scipy.linalg")
-    b = PADE_13
-    identity = jnp.eye(A.shape[-1], dtype=A.dtype)
-    norm = jnp.max(jnp.sum(jnp.abs(A), axis=0), initial=0)
-    halvings = lax.stop_gradient(jnp.ceil(jnp.log2(jnp.maximum(norm / PADE_13_REACH, 1))))
-    scale = jnp.where(halvings > SQUARINGS, jnp.nan, 2.0**-halvings).astype(A.dtype)
-    A1 = A * scale
-    A2 = A1 @ A1
-    A4 = A2 @ A2
-    A6 = A2 @ A4
-    W1 = b[13] * A6 + b[11] * A4 + b[9] * A2
-    Z1 = b[12] * A6 + b[10] * A4 + b[8] * A2
-    W = A6 @ W1 + b[7] * A6 + b[5] * A4 + b[3] * A2 + b[1] * identity
-    U = A1 @ W
-    V = A6 @ Z1 + b[6] * A6 + b[4] * A4 + b[2] * A2 + b[0] * identity
-    factors = linalg.lu_factor(V - U)
-    R = linalg.lu_solve(factors, V + U)
-    steps = jnp.arange(SQUARINGS)
+    if _library(R) == "jax":
+        return _jax_doubled(R, times)
+    powers = [R]
+    for _ in range(int(times)):
+        powers.append(powers[-1] @ powers[-1])
+
+    def differential(L: Any) -> Any:
+        for X in powers[:-1]:
+            L = X @ L + L @ X  # noqa: PLW2901
+        return L
+
+    return powers[-1], differential
+
+
+def _jax_doubled(R: Any, times: Any) -> tuple[Any, Callable[[Any], Any]]:
+    jnp, lax = import_module("jax.numpy"), import_module("jax.lax")
+    steps = jnp.arange(16)
 
     def square(X: Any, k: Any) -> tuple[Any, Any]:
-        return lax.cond(k < halvings, lambda X: X @ X, lambda X: X, X), X
+        return lax.cond(k < times, lambda X: X @ X, lambda X: X, X), X
 
-    value, powers = lax.scan(square, R, steps)
+    def double(L: Any, step: Any) -> tuple[Any, None]:
+        X, k = step
+        return lax.cond(k < times, lambda X, L: X @ L + L @ X, lambda _, L: L, X, L), None
 
-    def differential(E: Any) -> Any:
-        E1 = E * scale
-        M2 = A1 @ E1 + E1 @ A1
-        M4 = A2 @ M2 + M2 @ A2
-        M6 = A4 @ M2 + M4 @ A2
-        LW = A6 @ (b[13] * M6 + b[11] * M4 + b[9] * M2) + M6 @ W1 + b[7] * M6 + b[5] * M4 + b[3] * M2
-        LU = A1 @ LW + E1 @ W
-        LV = A6 @ (b[12] * M6 + b[10] * M4 + b[8] * M2) + M6 @ Z1 + b[6] * M6 + b[4] * M4 + b[2] * M2
-        first = linalg.lu_solve(factors, LU + LV + (LU - LV) @ R)
-
-        def double(L: Any, step: Any) -> tuple[Any, None]:
-            X, k = step
-            return lax.cond(k < halvings, lambda X, L: X @ L + L @ X, lambda _, L: L, X, L), None
-
-        return lax.scan(double, first, (powers, steps))[0]
-
-    return value, differential
+    value, powers = lax.scan(square, R * jnp.where(times > steps.size, jnp.nan, 1.0).astype(R.dtype), steps)
+    return value, lambda L: lax.scan(double, L, (powers, steps))[0]
 
 
 def lu_factor(A: Any) -> tuple[Any, ...]:

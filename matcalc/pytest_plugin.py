@@ -203,7 +203,6 @@ class RuleItem(pytest.Item):
     def runtest(self) -> None:
         """Pass, skip with a reason, or raise RuleFailure with the sentence of the verifier."""
         from matcalc.verdict import Status
-        from matcalc.verify import _sentence  # pyright: ignore[reportPrivateUsage]
 
         node = self.parent
         assert isinstance(node, RuleNode)  # noqa: S101  (tells the type checkers who makes these items)
@@ -211,7 +210,7 @@ class RuleItem(pytest.Item):
         about = [evidence for evidence in verdict.evidence if evidence.property == self.name]
         refuting = next((evidence for evidence in about if evidence.status is Status.REFUTED), None)
         if refuting:
-            raise RuleFailure(_text(verdict, _sentence(node.rule, refuting), verdict.counterexample, node.command))
+            raise RuleFailure(_text(verdict, refuting.note, verdict.counterexample, node.command))
         if any(evidence.status is Status.VERIFIED for evidence in about):
             return
         why = next(

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from matcalc import catalogue
+from matcalc.particulars import unjudged
 from matcalc.verdict import Status, Verdict
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class _Crew:
             worker.started = time.monotonic()
             worker.deadline = worker.started + self.timeout
             return
-        verdict = unjudged(worker.rule, message, time.monotonic() - worker.started) if isinstance(message, str) else message
+        verdict = _unfinished(worker.rule, message, time.monotonic() - worker.started) if isinstance(message, str) else message
         if self.waiting:
             worker.rule = self.waiting.popleft()
             self._hand(worker)
@@ -188,7 +189,7 @@ class _Crew:
         worker.pipe.close()
         if self.waiting:
             self.start(1)
-        return unjudged(worker.rule, reason, time.monotonic() - worker.started)
+        return _unfinished(worker.rule, reason, time.monotonic() - worker.started)
 
     def _dismiss(self, worker: _Worker) -> None:
         """Let a worker that has done its part go: it ends when its pipe is closed."""
@@ -228,11 +229,9 @@ def _ending(code: int | None) -> str:
         return f"signal {-code}"
 
 
-def unjudged(rule: AnyRule, reason: str, seconds: float) -> Verdict:
+def _unfinished(rule: AnyRule, reason: str, seconds: float) -> Verdict:
     """The verdict on a rule that the verifier could not finish."""
-    from matcalc.verify import _blank  # pyright: ignore[reportPrivateUsage]
-
-    return replace(_blank(rule), status=Status.INCONCLUSIVE, reason=reason, seconds=seconds)
+    return replace(unjudged(rule), status=Status.INCONCLUSIVE, reason=reason, seconds=seconds)
 
 
 # --- the other side ---------------------------------------------------------------------------------------------------------

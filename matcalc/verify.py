@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-import os
-import platform
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +16,9 @@ from matcalc import property as properties
 from matcalc.array import as_array
 from matcalc.cases import PROFILES, Batch, Profile, draw, empty_groups, groups, nearby, strategy
 from matcalc.oracle import autodiff, differences, frameworks
+from matcalc.particulars import unjudged
 from matcalc.property import Answers, Comparison, FaultError, Tally, Yardstick, parts, without_rounding
-from matcalc.rule import Rule, name_as_tex
+from matcalc.rule import Rule
 from matcalc.verdict import Counterexample, Curve, Evidence, Status, Verdict, Worst
 
 if TYPE_CHECKING:
@@ -79,17 +75,6 @@ def prepare(*, cache: Path | None = None) -> None:
     """Set up a process of matcalc's own before it verifies: keep compiled programs in a folder between runs."""
     if cache is not None:
         autodiff.use_cache(cache)
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of every package whose numbers stand in a verdict."""
-    found = {"python": platform.python_version()}
-    for name in ("matcalc-rules", "numpy", "scipy", "jax", "jaxlib", "torch", "hypothesis"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 # --- asking the oracles --------------------------------------------------------------------------------------------------------
@@ -173,17 +158,26 @@ def _as_autodiff(batch: Batch, values: tuple[Floats, ...], found: Sequence[diffe
 # --- weighing the evidence -----------------------------------------------------------------------------------------------------
 
 
+def _faulty(rule: AnyRule, fault: FaultError) -> Verdict:
+    """The verdict on a rule that could not be compared."""
+    evidence = Evidence(fault.property, "itself", Status.REFUTED, 1, note=fault.sentence)
+    return replace(unjudged(rule), status=Status.REFUTED, reason=fault.sentence, evidence=(evidence,))
+
+
 def judge(rule: AnyRule, observations: Sequence[Observation]) -> Verdict:
     """The verdict on a rule, given what the oracles say of its function. Raises FaultError if it cannot be compared."""
     answered = [(seen, properties.ask(rule, seen.batch)) for seen in observations]
     tallies = _tallies(rule, answered)
     evidence = [tally.evidence() for tally in tallies]
     if answered:
+        asked = sum(seen.batch.count for seen, _ in answered)  # `ask` raises where one of these does not hold
+        evidence += [Evidence(word, "itself", Status.VERIFIED, asked) for word in ("shape", "pure")]
         evidence += [_dtypes(rule, answered[0][0].batch), _empties(rule)]
+    evidence = [replace(e, note=_sentence(rule, e)) if e.status is Status.REFUTED else e for e in evidence]
     status, reason = _weigh(rule, evidence, answered)
     conditions = np.concatenate([seen.stick.condition for seen, _ in answered]) if answered else np.zeros(0)
     return replace(
-        _blank(rule),
+        unjudged(rule),
         status=status,
         reason=reason,
         cases=sum(seen.batch.count for seen, _ in answered),
@@ -262,7 +256,7 @@ def _weigh(rule: AnyRule, evidence: Sequence[Evidence], answered: Sequence[tuple
     """The status of the whole, and one sentence where it is not `verified`."""
     refuted = [e for e in evidence if e.status is Status.REFUTED]
     if refuted:
-        return Status.REFUTED, _sentence(rule, max(refuted, key=lambda e: e.margin))
+        return Status.REFUTED, max(refuted, key=lambda e: e.margin).note
     if not any(e.cases for e in evidence):
         return Status.VACUOUS, f"{rule.name} has no case: its domains admit no size that was tried"
     for word in ("jvp", "vjp"):
@@ -495,52 +489,3 @@ def _apart(x: Any, y: Any) -> float:
     """Relative difference of two arrays."""
     size = max(float(np.linalg.norm(x)), float(np.linalg.norm(y)))
     return float(np.linalg.norm(np.asarray(x) - np.asarray(y))) / size if size else 0.0
-
-
-# --- the rule's own particulars ------------------------------------------------------------------------------------------------
-
-
-def _faulty(rule: AnyRule, fault: FaultError) -> Verdict:
-    """The verdict on a rule that could not be compared."""
-    evidence = Evidence(fault.property, "itself", Status.REFUTED, 1, note=fault.sentence)
-    return replace(_blank(rule), status=Status.REFUTED, reason=fault.sentence, evidence=(evidence,))
-
-
-def _blank(rule: AnyRule) -> Verdict:
-    """A verdict that says only which rule it is about."""
-    try:
-        lines, line = inspect.getsourcelines(rule.function)
-        file = inspect.getsourcefile(rule.function) or ""
-    except (OSError, TypeError):
-        lines, line, file = [], 0, ""
-    return Verdict(
-        rule=rule.name,
-        topic=rule.topic,
-        status=Status.VACUOUS,
-        summary=rule.summary,
-        equations=rule.equations,
-        inputs={
-            name: {
-                "tex": name_as_tex(name),
-                "set": domain.latex,
-                "domain": str(domain),
-                "shape": "(" + ", ".join(d.name for d in domain.dims) + ")",
-                "held": domain.held,
-            }
-            for name, domain in rule.domains.items()
-        },
-        sources=tuple({"short": source.short, "full": str(source), "url": source.url} for source in rule.sources),
-        file=_portable(file),
-        line=line,
-        code="".join(lines),
-        cases=0,
-        seconds=0.0,
-    )
-
-
-def _portable(file: str) -> str:
-    """A path as it is from the working folder or from the folder that holds the package: no machine's own places in a report."""
-    for root in (os.getcwd(), *sys.path):  # noqa: PTH109
-        if root and file.startswith(root.rstrip(os.sep) + os.sep):
-            return os.path.relpath(file, root)
-    return file

@@ -13,7 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
-from matcalc.domain import Sizes
+from matcalc.domain import Domain, Sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,14 +79,25 @@ class Batch:
         return tuple(np.asarray(x[case]) for x in self.inputs)
 
 
-def nearby(batch: Batch, seed: int) -> Batch:
+def tangential(domain: Domain, points: NDArray[np.float64], ambient: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Arrays (case, probe, ...) projected on the tangent spaces at their cases' points."""
+    if type(domain).tangent is Domain.tangent:
+        return ambient
+    return np.stack([np.stack([_array(domain.tangent(x, a)) for a in row]) for x, row in zip(points, ambient, strict=True)])
+
+
+def moved(domain: Domain, points: NDArray[np.float64], noise: NDArray[np.float64], by: float) -> NDArray[np.float64]:
+    """Points (case, probe, ...) a relative distance away from each point, along the tangent space; labels and signs stay."""
+    here = points[:, None]
+    return here + 0 * noise if domain.discrete else here + tangential(domain, points, by * here * noise)
+
+
+def nearby(rule: Rule[Any, Any], batch: Batch, seed: int) -> Batch:
     """The same cases with every input moved by a relative 1e-9: rounding errors fall otherwise, everything else stays."""
     rng = np.random.default_rng([seed, 1])
-    moved = tuple(
-        x if np.array_equal(x, near[:, 0]) else x * (1 + JITTER * rng.standard_normal(x.shape))
-        for x, near in zip(batch.inputs, batch.neighbours, strict=True)
-    )
-    return replace(batch, inputs=moved)
+    noises = [rng.standard_normal((len(x), 1, *x.shape[1:])) for x in batch.inputs]
+    inputs = (moved(d, x, noise, JITTER)[:, 0] for d, x, noise in zip(rule.domains.values(), batch.inputs, noises, strict=True))
+    return replace(batch, inputs=tuple(inputs))
 
 
 def symbols(rule: Rule[Any, Any]) -> tuple[str, ...]:
@@ -168,11 +179,8 @@ def assemble(
     count = len(points[0])
     tangents = []
     for i, noise in zip(free, tangent_noise, strict=True):
-        domain = rule.domains[names[i]]
-        size = np.array([_rms(x) or 1.0 for x in points[i]])
-        tangents.append(
-            np.stack([[_array(domain.tangent(points[i][k], noise[k, p])) * size[k] for p in range(noise.shape[1])] for k in range(count)])
-        )
+        size = np.array([_rms(x) or 1.0 for x in points[i]]).reshape(-1, *(1,) * (noise.ndim - 1))
+        tangents.append(tangential(rule.domains[names[i]], points[i], noise) * size)
     probes = tangents[0].shape[1]
     reach = np.array(
         [
@@ -180,10 +188,7 @@ def assemble(
             for k in range(count)
         ]
     )
-    neighbours = tuple(
-        np.repeat(x[:, None], noise.shape[1], axis=1) if domain.discrete else x[:, None] * (1 + PERTURBATION * noise)
-        for x, noise, domain in zip(points, neighbour_noise, rule.domains.values(), strict=True)
-    )
+    neighbours = tuple(moved(d, x, n, PERTURBATION) for d, x, n in zip(rule.domains.values(), points, neighbour_noise, strict=True))
     return Batch(sizes, names, free, points, tuple(tangents), cotangents, neighbours, reach)
 
 

@@ -105,10 +105,10 @@ def doubled(R: Any, times: Any) -> tuple[Any, Callable[[Any], Any]]:
     for _ in range(int(times)):
         powers.append(powers[-1] @ powers[-1])
 
-    def differential(L: Any) -> Any:
+    def differential(tangent: Any) -> Any:
         for X in powers[:-1]:
-            L = X @ L + L @ X  # noqa: PLW2901
-        return L
+            tangent = X @ tangent + tangent @ X
+        return tangent
 
     return powers[-1], differential
 

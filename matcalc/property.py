@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matcalc.array import as_array, zeros_like
-from matcalc.cases import EPSILON, PERTURBATION, Batch
-from matcalc.domain import Domain
+from matcalc.cases import EPSILON, PERTURBATION, Batch, tangential
 from matcalc.verdict import Evidence, Status
 
 if TYPE_CHECKING:
@@ -373,13 +372,6 @@ def without_rounding(comparison: Comparison, others: Sequence[Comparison]) -> Co
 
 
 # --- the properties ------------------------------------------------------------------------------------------------------------
-
-
-def tangential(domain: Domain, points: Floats, gradients: Floats) -> Floats:
-    """Gradients (case, probe, ...) projected on the tangent space, where alone they are defined."""
-    if type(domain).tangent is Domain.tangent:
-        return gradients
-    return np.stack([[np.asarray(domain.tangent(x, g)) for g in row] for x, row in zip(points, gradients, strict=True)])
 
 
 def values_agree(answers: Answers, oracle: Autodiff, stick: Yardstick) -> list[Comparison]:

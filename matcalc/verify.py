@@ -213,7 +213,7 @@ def _tallies(rule: AnyRule, answered: Sequence[tuple[Observation, Answers]]) -> 
         if doubtful:
             others = []
             for k in range(SECOND_LOOKS):
-                batch = nearby(seen.batch, k)
+                batch = nearby(rule, seen.batch, k)
                 near = look(rule, batch, traced=seen.autodiff is not None)
                 others.append(_compare_all(rule, near, properties.ask(rule, batch), {}, elsewhere=index == 0))
             for key in doubtful:

@@ -69,14 +69,33 @@ def observe(
 
     Raises CannotTraceError if JAX cannot trace the function.
     """
-    places = tuple(np.concatenate([x[:, None], near], axis=1) for x, near in zip(inputs, neighbours, strict=True))
+    cases, probes, distances = offsets.shape
+    places = 1 + neighbours[0].shape[1]
+    points = [np.concatenate([x[:, None], near], axis=1) for x, near in zip(inputs, neighbours, strict=True)]
+    grid = (cases, places, probes)
+    questions = [_spread(x, grid, (0, 1)) for x in points], [_spread(v, grid, (0, 2)) for v in (*tangents, *cotangents)]
+    moved = [_spread(x, offsets.shape, (0,)) for x in inputs]
+    for i, tangent in zip(free, tangents, strict=True):
+        moved[i] = moved[i] + offsets.reshape(-1, *(1,) * (tangent.ndim - 2)) * _spread(tangent, offsets.shape, (0, 1))
     with double_precision():
         try:
-            parts = _compiled(function, tuple(free))(places, tuple(tangents), tuple(cotangents), offsets)
+            parts = _compiled(function, tuple(free))(*questions, moved)
         except Exception as error:
             raise CannotTraceError(f"JAX cannot trace it: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
         value, jvp, vjp, stencil = jax.tree.map(np.asarray, parts)
-    return Autodiff(value, jvp, vjp, stencil)
+    return Autodiff(
+        value=tuple(v.reshape(*grid, *v.shape[1:])[:, :, 0] for v in value),
+        jvp=tuple(j.reshape(*grid, *j.shape[1:]) for j in jvp),
+        vjp=tuple(g.reshape(*grid, *g.shape[1:]) for g in vjp),
+        stencil=tuple(f.reshape(cases, probes, distances, *f.shape[1:]) for f in stencil),
+    )
+
+
+def _spread(x: Floats, grid: tuple[int, ...], axes: tuple[int, ...]) -> Floats:
+    """An array whose first axes are those of a grid, repeated over the grid's other axes, the grid as one axis."""
+    tail = x.shape[len(axes) :]
+    lead = [size if axis in axes else 1 for axis, size in enumerate(grid)]
+    return np.broadcast_to(x.reshape(*lead, *tail), (*grid, *tail)).reshape(-1, *tail)
 
 
 def run(function: Callable[..., Any], arguments: Sequence[Floats]) -> tuple[Floats, ...]:
@@ -96,33 +115,28 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=64)
 def _compiled(function: Callable[..., Any], free: tuple[int, ...]) -> Callable[..., Any]:
-    """The program for one function; JAX keeps one compiled version of it for each shape."""
+    """The program for one function; JAX keeps one compiled version of it for each shape.
 
-    def split(point: Sequence[Any]) -> tuple[Callable[..., tuple[Any, ...]], tuple[Any, ...]]:
+    Everything is mapped over one axis: nested maps would trace the function's batching once for each level.
+    """
+
+    def derivatives(point: Sequence[Any], directions: Sequence[Any]) -> Any:
         def of_free(*moved: Any) -> tuple[Any, ...]:
             complete = list(point)
             for i, x in zip(free, moved, strict=True):
                 complete[i] = x
             return _as_tuple(function(*complete))
 
-        return of_free, tuple(point[i] for i in free)
-
-    def derivatives(point: Any, tangents: Any, cotangents: Any) -> Any:
-        of_free, at = split(point)
-        jvp = jax.vmap(lambda *t: jax.jvp(of_free, at, t)[1])(*tangents)
+        at = tuple(point[i] for i in free)
+        tangents, cotangents = tuple(directions[: len(free)]), tuple(directions[len(free) :])
         value, pullback = jax.vjp(of_free, *at)
-        return value, jvp, jax.vmap(lambda *c: pullback(c))(*cotangents)
+        return value, jax.jvp(of_free, at, tangents)[1], pullback(cotangents)
 
-    def one_case(places: Any, tangents: Any, cotangents: Any, offsets: Any) -> Any:
-        value, jvp, vjp = jax.vmap(lambda point: derivatives(point, tangents, cotangents))(places)
-        of_free, at = split(tuple(x[0] for x in places))
+    def program(points: Any, directions: Any, moved: Any) -> Any:
+        value, jvp, vjp = jax.vmap(derivatives)(points, directions)
+        return value, jvp, vjp, jax.vmap(lambda *point: _as_tuple(function(*point)))(*moved)
 
-        def along(probe: Any, distances: Any) -> Any:
-            return jax.vmap(lambda distance: of_free(*(x + distance * t for x, t in zip(at, probe, strict=True))))(distances)
-
-        return value, jvp, vjp, jax.vmap(along)(tangents, offsets)
-
-    return _jit(jax.vmap(one_case))
+    return _jit(program)
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:

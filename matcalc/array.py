@@ -481,6 +481,11 @@ def lu_solve(factors: Any, B: Array, *, transpose: bool = False) -> Array:
     return native.lu_solve(factors, B, transpose=transpose)
 
 
+def lu_det(factors: Any) -> Any:
+    """Determinant of a matrix given by its LU factorisation."""
+    return native.lu_det(factors)
+
+
 def lu(A: Array) -> tuple[Array, Array]:
     """L (unit lower triangular) and U (upper triangular) with L U = A, where the columns of A are diagonally dominant.
 

@@ -153,6 +153,18 @@ def lu_solve(factors: tuple[Any, ...], B: Any, *, transpose: bool) -> Any:
     return array_namespace(A, B).linalg.solve(A.mT if transpose else A, B)
 
 
+def lu_det(factors: tuple[Any, ...]) -> Any:
+    """Determinant of A from what `lu_factor(A)` returned: the product of the diagonal, its sign by the rows interchanged."""
+    xp = array_namespace(*factors)
+    if len(factors) == 1:
+        return xp.linalg.det(factors[0])
+    packed, pivots = factors
+    first = 1 if _library(packed) == "torch" else 0
+    stayed = pivots == xp.arange(first, first + pivots.shape[-1], dtype=pivots.dtype, **placement(pivots))
+    diagonal = xp.linalg.diagonal(packed)
+    return xp.prod(xp.where(stayed, diagonal, -diagonal), axis=-1)
+
+
 def lu_packed(A: Any) -> Any:
     """L (its unit diagonal left out) and U in one matrix; rows as partial pivoting puts them."""
     if _library(A) == "other":

@@ -385,7 +385,9 @@ def main() -> None:
     jobs = [(case, n) for n in sorted(options.sizes) for case in cases]
     rows = []
     for position, (case, n) in enumerate(jobs):
-        share = (256 + n) / sum(256 + size for _, size in jobs[position:])  # compiling takes its time at any size, rounds more at a large one
+        share = (256 + n) / sum(
+            256 + size for _, size in jobs[position:]
+        )  # compiling takes its time at any size, rounds more at a large one
         row = _measure(case, catalogue[case.rule], n, share * max(end - time.perf_counter(), 0), options.seed)
         rows.append(row)
         print(_table_row(row), file=out, flush=True)

@@ -348,6 +348,14 @@ def _compare(got: Floats, expected: Floats, measure: Measure, extra: Floats | fl
     return Comparison(gap, norms(gap), tolerance, measure.scale, measure.natural, usable | empty)
 
 
+def could_be_rounding(comparisons: Sequence[Comparison]) -> bool:
+    """Whether some differences are beyond their tolerance, and none so far that no rounding explains it."""
+    beyond = [c.margin > 1 for c in comparisons]
+    far = [c.error > 3 * TOO_WEAK * np.maximum(c.scale, c.natural) for c in comparisons]
+    hopeless = any(np.any(b & (f | ~np.isfinite(c.error))) for b, f, c in zip(beyond, far, comparisons, strict=True))
+    return any(np.any(b) for b in beyond) and not hopeless
+
+
 def without_rounding(comparison: Comparison, others: Sequence[Comparison]) -> Comparison:
     """The comparison with its rounding errors averaged out.
 

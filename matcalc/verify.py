@@ -164,10 +164,13 @@ def _faulty(rule: AnyRule, fault: FaultError) -> Verdict:
     return replace(unjudged(rule), status=Status.REFUTED, reason=fault.sentence, evidence=(evidence,))
 
 
-def judge(rule: AnyRule, observations: Sequence[Observation]) -> Verdict:
-    """The verdict on a rule, given what the oracles say of its function. Raises FaultError if it cannot be compared."""
+def judge(rule: AnyRule, observations: Sequence[Observation], *, elsewhere: bool = True) -> Verdict:
+    """The verdict on a rule, given what the oracles say of its function; `elsewhere`, on other array libraries too.
+
+    Raises FaultError if it cannot be compared.
+    """
     answered = [(seen, properties.ask(rule, seen.batch)) for seen in observations]
-    tallies = _tallies(rule, answered)
+    tallies = _tallies(rule, answered, elsewhere=elsewhere)
     evidence = [tally.evidence() for tally in tallies]
     if answered:
         asked = sum(seen.batch.count for seen, _ in answered)  # `ask` raises where one of these does not hold
@@ -193,7 +196,7 @@ def contradicted(rule: AnyRule, batch: Batch, *, traced: bool = True) -> list[st
     """Sentences about the properties that fail at the cases of one batch: what a test can assert to be empty."""
     try:
         seen, answers = look(rule, batch, traced=traced), properties.ask(rule, batch)
-        evidence = [tally.evidence() for tally in _tallies(rule, [(seen, answers)])]
+        evidence = [tally.evidence() for tally in _tallies(rule, [(seen, answers)], elsewhere=False)]
     except FaultError as fault:
         return [fault.sentence]
     return [_sentence(rule, e) for e in evidence if e.status is Status.REFUTED]
@@ -203,19 +206,20 @@ Comparisons = dict[tuple[str, str], list[Comparison]]
 "By property and oracle: one comparison for each array."
 
 
-def _tallies(rule: AnyRule, answered: Sequence[tuple[Observation, Answers]]) -> list[Tally]:
+def _tallies(rule: AnyRule, answered: Sequence[tuple[Observation, Answers]], *, elsewhere: bool) -> list[Tally]:
     """Every property beside every oracle. Where one fails by little, rounding is told from mistakes by a second look nearby."""
     tallies: dict[tuple[str, str], Tally] = {}
     for index, (seen, answers) in enumerate(answered):
         notes: dict[tuple[str, str], str] = {}
-        compared = _compare_all(rule, seen, answers, notes, elsewhere=index == 0)
-        doubtful = [key for key, arrays in compared.items() if any(np.any(c.margin > 1) for c in arrays)]
+        here_too = elsewhere and index == 0
+        compared = _compare_all(rule, seen, answers, notes, elsewhere=here_too)
+        doubtful = [key for key, arrays in compared.items() if properties.could_be_rounding(arrays)]
         if doubtful:
             others = []
             for k in range(SECOND_LOOKS):
                 batch = nearby(rule, seen.batch, k)
                 near = look(rule, batch, traced=seen.autodiff is not None)
-                others.append(_compare_all(rule, near, properties.ask(rule, batch), {}, elsewhere=index == 0))
+                others.append(_compare_all(rule, near, properties.ask(rule, batch), {}, elsewhere=here_too))
             for key in doubtful:
                 beside = [other[key] for other in others if key in other]
                 compared[key] = [without_rounding(c, [arrays[k] for arrays in beside]) for k, c in enumerate(compared[key])]
@@ -396,7 +400,7 @@ def smallest_counterexample(rule: AnyRule, seed: int) -> Counterexample | None:
     from hypothesis.errors import HypothesisException
 
     def refuted(batch: Batch) -> bool:
-        return any(tally.worst[0] > 1 for tally in _tallies(rule, [(look(rule, batch), properties.ask(rule, batch))]))
+        return any(tally.worst[0] > 1 for tally in _tallies(rule, [(look(rule, batch), properties.ask(rule, batch))], elsewhere=False))
 
     limits = settings(
         max_examples=60, database=None, deadline=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck)
@@ -406,7 +410,7 @@ def smallest_counterexample(rule: AnyRule, seed: int) -> Counterexample | None:
     except (HypothesisException, ValueError, FaultError):
         return None
     answered = [(look(rule, batch), properties.ask(rule, batch))]
-    return _counterexample(rule, _tallies(rule, answered), answered)
+    return _counterexample(rule, _tallies(rule, answered, elsewhere=False), answered)
 
 
 def _counterexample(rule: AnyRule, tallies: Sequence[Tally], answered: Sequence[tuple[Observation, Answers]]) -> Counterexample | None:

@@ -11,7 +11,7 @@ from matcalc.source import BISHOP, DEEP_LEARNING, ELFWING, HENDRYCKS_GIMPEL, NOT
 
 @rule(NOTES.at("N1.2"), NOTES.at("N2.4"), BISHOP, z=real("n"))
 def sigmoid(z: Array) -> Linearization[Array]:
-    r"""Logistic sigmoid of each entry, computed through tanh so that it never overflows.
+    r"""Logistic sigmoid of each entry, without overflow.
 
     $$ y = \frac{1}{1 + \exp(-z)} $$
     $$ dy = y \odot (1 - y) \odot dz $$

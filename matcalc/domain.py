@@ -558,7 +558,7 @@ class RealSpectrum(Domain):
         if lam.shape[0] < 2:
             return FAR
         s = thin_svd(V)[1]  # no eigenvalue moves farther than the condition number of V times the change (Bauer and Fike)
-        return float(smallest(lam[1:] - lam[:-1]) * s[-1] / (2 * s[0] * norm(tangent)))
+        return _reach(smallest(lam[1:] - lam[:-1]) * s[-1] / (2 * s[0]), tangent)
 
 
 @dataclass(frozen=True)
@@ -576,7 +576,7 @@ class Contraction(Domain):
         return noise / (2 * (1 + norm(noise)))
 
     def reach(self, point: Any, tangent: Any) -> float:
-        return _reach((1 - norm(point)), tangent)
+        return _reach(1 - norm(point), tangent)
 
 
 # --- how a rule names them ---------------------------------------------------------------------------------------------------

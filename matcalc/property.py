@@ -450,11 +450,15 @@ def _paired(batch: Batch, stick: Yardstick) -> Measure:
 
 
 def maps_are_linear(answers: Answers, stick: Yardstick) -> list[Comparison]:
-    """Jvp and vjp are linear in tangent and cotangent, negative and large multiples and zero included."""
+    """jvp and vjp are linear in tangent and cotangent, negative and large multiples and zero included.
+
+    The rule is compared with itself here, so its own size counts too: a gradient may be large where no tangent sees it.
+    """
     compared = []
-    for bends, measures in ((answers.nonlinear[0], stick.jvp), (answers.nonlinear[1], stick.vjp)):
-        for bend, m in zip(bends, measures, strict=True):
-            widest = Measure(*(3 * np.max(x, axis=1, keepdims=True) for x in (m.scale, m.noise, m.natural)))
+    for bends, own, measures in zip(answers.nonlinear, (answers.jvp, answers.vjp), (stick.jvp, stick.vjp), strict=True):
+        for bend, mine, m in zip(bends, own, measures, strict=True):
+            sizes = (np.fmax(m.scale, norms(mine)), m.noise, m.natural)
+            widest = Measure(*(3 * np.max(x, axis=1, keepdims=True) for x in sizes))
             compared.append(_compare(bend[:, None], np.zeros_like(bend)[:, None], widest))
     return compared
 

@@ -91,8 +91,8 @@ def trace_inverse_product(P: Array, B: Array) -> Linearization[Array]:
 
     def vjp(f_bar: Array) -> tuple[Array, Array]:
         S = solve_lower(L, V, transpose=True)
-        fS = f_bar * S
-        return -fS @ S.mT, 2 * fS
+        B_bar = 2 * f_bar * S
+        return -0.5 * (B_bar @ S.mT), B_bar
 
     return Linearization(inner(V, V), jvp, vjp)
 

@@ -90,7 +90,8 @@ def like(number: Any, x: Array) -> Array:
 
 def as_array(x: Array) -> Array:
     """NumPy's scalars (what its reductions return) as arrays without axes; any other array as it is."""
-    return array_namespace(x).asarray(x) if is_numpy_array(x) else x
+    result: Any = array_namespace(x).asarray(x) if is_numpy_array(x) else x
+    return result
 
 
 # --- making arrays ----------------------------------------------------------------------------------------------------------
@@ -337,7 +338,7 @@ def roll(x: Array, shift: int, axis: int | None = None) -> Array:
     return array_namespace(x).roll(x, shift, axis=axis)
 
 
-def argsort(x: Array) -> Any:
+def argsort(x: AnyArray) -> Any:
     """The positions that put a vector in ascending order (equal entries keep theirs)."""
     return array_namespace(x).argsort(x)
 

@@ -78,6 +78,8 @@ def _keyword(text: str) -> Callable[[set[str]], bool]:
                 return min([holds(part, names) for part in parts])
             case ast.BoolOp(op=ast.Or(), values=parts):
                 return max([holds(part, names) for part in parts])
+            case _:
+                pass
         raise ValueError(f"-k {text!r} cannot be read: join words with `and`, `or`, `not` and parentheses, as in 'det and not log'")
 
     holds(tree, set())

@@ -305,7 +305,7 @@ def verify(
     started, began = datetime.now(UTC).astimezone(), time.monotonic()
     failures = 0
     if not no_progress:
-        click.echo(f"{len(chosen.rules)} rules, seed {seed}, profile {profile}", err=True)
+        click.echo(f"{len(chosen.rules)} rule{'s' * (len(chosen.rules) != 1)}, seed {seed}, profile {profile}", err=True)
     with _progress(chosen, shown=not no_progress) as tell:
 
         def on_verdict(verdict: Verdict) -> bool:
@@ -406,6 +406,8 @@ def _summary(run: Run) -> Iterator[str]:
         for verdict in run.verdicts:
             if verdict.status is status:
                 yield f"{click.style(f'{status:<12}', fg=COLOURS[status])}  {verdict.rule}: {verdict.reason}"
+                if verdict.counterexample and verdict.counterexample.worst:
+                    yield f"{'':12}  {verdict.counterexample.worst}"
                 yield f"{'':12}  {verdict.file}:{verdict.line}"
     for problem in run.problems:
         yield f"{click.style('problem     ', fg='red')}  {problem.sentence}"

@@ -450,7 +450,7 @@ def _paired(batch: Batch, stick: Yardstick) -> Measure:
 
 
 def maps_are_linear(answers: Answers, stick: Yardstick) -> list[Comparison]:
-    """jvp and vjp are linear in tangent and cotangent, negative and large multiples and zero included.
+    """Both maps are linear in tangent and cotangent, negative and large multiples and zero included.
 
     The rule is compared with itself here, so its own size counts too: a gradient may be large where no tangent sees it.
     """

@@ -268,6 +268,5 @@ def _text(verdict: Verdict, sentence: str, example: Counterexample | None, comma
         lines += [f"  {name} = {value}" for name, value in example.inputs.items()]
         lines += [f"{example.compared}:", f"  came      {example.got}", f"  expected  {example.expected}"]
         if example.worst:
-            worst = example.worst
-            lines += [f"worst at {worst.index} of {worst.of}: {worst.got:.6g} came, {worst.expected:.6g} was expected"]
+            lines += [f"worst: {example.worst}"]
     return "\n".join([*lines, "", f"{verdict.file}:{verdict.line}", f"repeat it with: {command}"])

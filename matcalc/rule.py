@@ -58,10 +58,10 @@ class Rule(Generic[Inputs, Value]):
                 "name the same inputs in the same order"
             )
         for name, domain in self.domains.items():
-            if not isinstance(domain, Domain):
+            if not isinstance(domain, Domain):  # pyright: ignore[reportUnnecessaryIsInstance]  (an author may run no type checker)
                 raise TypeError(f'{self.name}: the domain of {name} must be a Domain such as real("n"), but {domain!r} came')
         for source in self.sources:
-            if not isinstance(source, Source):
+            if not isinstance(source, Source):  # pyright: ignore[reportUnnecessaryIsInstance]  (the same)
                 raise TypeError(f"{self.name}: a source must be a Source, but {source!r} came; give domains by name, as in K=real('n')")
         if not self.sources:
             raise TypeError(f"{self.name} has no source; name the work it is taken from, as in @rule(GILES, ...)")
@@ -198,7 +198,7 @@ class Rule(Generic[Inputs, Value]):
         checked: list[Any] = []
         for (name, domain), given in zip(self.domains.items(), inputs, strict=True):
             x = given
-            if not domain.dims and first is not None and isinstance(x, (int, float)) and not isinstance(x, bool):
+            if not domain.dims and first is not None and _is_number(x):
                 x = like(x, first)  # a plain number among arrays
             self._require_floats(name, x)
             if first is not None and kind(x) != kind(first):
@@ -231,9 +231,11 @@ class Rule(Generic[Inputs, Value]):
                 raise ValueError(f"{self.name}: {name} must have shape {expected} with {least}, but came with shape {came}")
 
     def _require_like(self, label: str, x: Any, model: Any, what: str) -> None:
-        if isinstance(x, (int, float)) and not isinstance(x, bool) and model.shape == ():
+        if _is_number(x) and model.shape == ():
             return
         self._require_floats(label, x)
+        if kind(x) != kind(model):
+            raise TypeError(f"{self.name}: {label} is a {kind(x)} array but {what} is a {kind(model)} array; give both of one library")
         if tuple(x.shape) != tuple(model.shape):
             wanted, came = tuple(model.shape), tuple(x.shape)
             raise ValueError(f"{self.name}: {label} must have the shape of {what}, {wanted}, but came with shape {came}")
@@ -315,6 +317,11 @@ def _rows(vjp: Callable[..., Any], values: tuple[Any, ...], which: int) -> Any:
         gradients.append(_leaves(_tidy(vjp(*cotangents))))
     jacobians = tuple(reshape(stack(parts), (*value.shape, *parts[0].shape)) for parts in zip(*gradients, strict=True))
     return jacobians[0] if len(jacobians) == 1 else jacobians
+
+
+def _is_number(x: Any) -> bool:
+    """Whether it is a plain number, which may stand for an array without axes."""
+    return isinstance(x, (int, float)) and not isinstance(x, bool)
 
 
 def _count(number: int, noun: str) -> str:

@@ -75,6 +75,10 @@ class Worst:
         """What came, in units of what was expected."""
         return self.got / self.expected if self.expected else float("inf")
 
+    def __str__(self) -> str:
+        where = f"entry {self.index} of {self.of}" if self.index else self.of
+        return f"{where}: {self.got:.6g} came, {self.expected:.6g} was expected"
+
 
 @dataclass(frozen=True)
 class Counterexample:

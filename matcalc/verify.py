@@ -6,10 +6,10 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.linalg  # noqa: F401  (its linear algebra library must be loaded before its threads can be limited)
 from threadpoolctl import threadpool_limits
 
 from matcalc import property as properties
@@ -22,12 +22,14 @@ from matcalc.rule import Rule
 from matcalc.verdict import Counterexample, Curve, Evidence, Status, Verdict, Worst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+import_module("scipy.linalg")  # its library of linear algebra must be loaded before its threads can be limited
 
 AnyRule = Rule[Any, Any]
 TORCH_CASES = 3
@@ -65,7 +67,7 @@ def verify(rule: AnyRule, *, seed: int = 0, profile: str = "default") -> Verdict
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def quietly() -> Generator[None]:
     """No warnings about overflow, which verdicts report, and one thread for linear algebra: small matrices only wait for more."""
     with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
         yield
@@ -403,7 +405,11 @@ def smallest_counterexample(rule: AnyRule, seed: int) -> Counterexample | None:
         return any(tally.worst[0] > 1 for tally in _tallies(rule, [(look(rule, batch), properties.ask(rule, batch))], elsewhere=False))
 
     limits = settings(
-        max_examples=60, database=None, deadline=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck)
+        max_examples=60,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     )
     try:
         batch = find(strategy(rule, largest=3), refuted, settings=limits, random=Random(seed))  # noqa: S311
@@ -474,6 +480,8 @@ def _rivals(  # noqa: PLR0911  (one answer for each property)
             everything = [*(v[case] for v in answers.value), *(x[case, 0] for x in (*answers.jvp, *answers.vjp))]
             run = next(run for name, run, _ in _libraries(batch) if name == tally.oracle)
             return {"NumPy": everything[array], tally.oracle: run(_everything(rule), _arguments(batch, batch.count))[array][case]}
+        case _:
+            pass
     return _paired_rivals(tally, seen, answers, case, probe)
 
 

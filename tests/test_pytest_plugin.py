@@ -195,7 +195,7 @@ def test_a_refuted_property_fails_and_the_others_do_not(pytester: pytest.Pyteste
             "the gradient with respect to x:",
             "  came      [[]-2.0, 0.0[]]",
             "  expected  [[]2.0, 0.0[]]",
-            "worst at (0,) of the gradient: -2 came, 2 was expected",
+            "worst: entry (0,) of the gradient: -2 came, 2 was expected",
             "a/file.py:7",
             "repeat it with: matcalc verify rules.py -k right --seed 9 --profile default",
             "*SKIPPED*nothing to say about jvp for right*",

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -42,7 +42,7 @@ class CannotTraceError(Exception):
 
 
 @contextmanager
-def double_precision() -> Iterator[None]:
+def double_precision() -> Generator[None]:
     """Double precision for the calls inside, in this thread only."""
     with jax.enable_x64(True):
         yield

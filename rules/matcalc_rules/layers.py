@@ -42,10 +42,11 @@ def softmax_rows(Z: Array) -> Linearization[Array]:
     $$ \bar Z = P \odot \left( \bar P - (P \odot \bar P) \mathbf 1 \mathbf 1^\top \right) $$
     """
     E = exp(Z - largest(Z, axis=1, keepdims=True))
-    P = E / total(E, axis=1, keepdims=True)
+    mass = total(E, axis=1, keepdims=True)
+    P = E / mass
 
     def jvp(dZ: Array) -> Array:
-        return P * (dZ - total(P * dZ, axis=1, keepdims=True))
+        return P * (dZ - total(E * dZ, axis=1, keepdims=True) / mass)  # E, lest a compiler divide all of E again to sum
 
     return Linearization(P, jvp, vjp=jvp)
 

@@ -1,0 +1,43 @@
+"""What the README and the examples show is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matcalc.catalogue import load
+from matcalc.rule import Rule
+from matcalc.verdict import Status
+from matcalc.verify import verify
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.+?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("block", range(len(BLOCKS)))
+def test_the_readmes_code_runs(block: int, tmp_path: Path) -> None:
+    """Each Python block runs by itself; a rule it declares is verified."""
+    file = tmp_path / f"readme_block_{block}.py"
+    file.write_text(BLOCKS[block], encoding="utf-8")
+    catalogue = load([file])
+    assert catalogue.problems == ()
+    for rule in catalogue.rules:
+        assert verify(rule, seed=1, profile="quick").status is Status.VERIFIED
+
+
+def test_the_readmes_commands_stand_where_continuous_integration_looks() -> None:
+    """`.ci/run` takes the test command from the README by its marker."""
+    commands = dict(re.findall(r"<!-- (main|test) command -->\n```sh\n(.+?)\n```", README))
+    assert commands["main"].endswith(".venv/bin/matcalc verify")
+    assert commands["test"].endswith(".venv/bin/python -m pytest -q")
+
+
+@pytest.mark.parametrize(("name", "status"), [("my_rules", Status.VERIFIED), ("broken_rule", Status.REFUTED)])
+def test_the_examples_are_what_they_say(name: str, status: Status) -> None:
+    """One example holds, the other is the one to read a failing report by."""
+    rules: tuple[Rule[Any, Any], ...] = load([ROOT / "examples" / f"{name}.py"]).rules
+    assert [verify(rule, seed=1, profile="quick").status for rule in rules] == [status]

@@ -3,8 +3,9 @@
     python benchmarks/rules.py [--sizes 64 256 1024] [--rules attention det] [--budget 180] [--json results.json]
 
 A rule competes with the fastest of several ways to write its function, the rule's own value among them, so that nothing is won
-by a clumsy rival; ways that overflow, cancel or round to float32 are no rivals. The first way listed is the one of a text. All ways are timed in shuffled order within a round, and a ratio is
-the median of the ratios of the rounds. That all ways agree is checked before any is timed. A timing is no test: the exit code is 0.
+by a clumsy rival; ways that overflow, cancel or round to float32 are no rivals. The first way listed is the one of a text. All
+ways are timed in shuffled order within a round, and a ratio is the median of the ratios of the rounds. That all ways agree is
+checked and shown. A timing is no test: the exit code is 0.
 
 Other processes and threads that wait for each other spoil the numbers; see README.md here for how to measure on one core.
 """

@@ -71,7 +71,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch) -> Verdicts:
         return found, False
 
     monkeypatch.setattr(session, "verify_many", verify_many)
-    monkeypatch.setattr("matcalc.cli._versions", lambda: {"python": "3"})
+    monkeypatch.setattr("matcalc.cli.versions", lambda: {"python": "3"})
     return wanted
 
 

@@ -160,8 +160,8 @@ def test_a_file_without_rules_is_an_ordinary_file(text: str, pytester: pytest.Py
 
 def test_a_file_of_tests_may_hold_rules_of_its_own(pytester: pytest.Pytester) -> None:
     """A test file is not verified, even given by its path: it may hold wrong rules on purpose."""
-    pytester.makepyfile(test_rules=RIGHT + "\n\n" + PLAIN)
-    pytester.runpytest("test_rules.py").assert_outcomes(passed=1)
+    pytester.makepyfile(test_held_rules=RIGHT + "\n\n" + PLAIN)
+    pytester.runpytest("test_held_rules.py").assert_outcomes(passed=1)
 
 
 @pytest.mark.usefixtures("verdicts")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -327,6 +328,32 @@ def yardstick(batch: Batch, oracle: Autodiff) -> Yardstick:
             for g, size in zip(oracle.vjp, sizes, strict=True)
         ),
     )
+
+
+def levelled(sticks: Sequence[Yardstick]) -> list[Yardstick]:
+    """The yardsticks of several batches, no derivative's natural size below the median size it has in all of them.
+
+    A function may be constant at one shape (a density on one outcome): what the oracles give there is rounding, and has no size
+    of its own to be measured by.
+    """
+
+    def typical(columns: Sequence[tuple[Measure, ...]]) -> list[float]:
+        return [float(np.median(np.concatenate([m.scale.ravel() for m in column]))) for column in zip(*columns, strict=True)]
+
+    least = [typical([kind(s) for s in sticks]) for kind in (_values, _jvps, _vjps)] if sticks else []
+    return [Yardstick(*(_raised(kind(s), sizes) for kind, sizes in zip((_values, _jvps, _vjps), least, strict=True))) for s in sticks]
+
+
+def raised(stick: Yardstick, other: Yardstick) -> Yardstick:
+    """A yardstick with natural sizes not below those of another one of the same cases."""
+    return Yardstick(*(_raised(kind(stick), [m.natural for m in kind(other)]) for kind in (_values, _jvps, _vjps)))
+
+
+def _raised(measures: Sequence[Measure], least: Sequence[Any]) -> tuple[Measure, ...]:
+    return tuple(replace(m, natural=np.fmax(m.natural, size)) for m, size in zip(measures, least, strict=True))
+
+
+_values, _jvps, _vjps = attrgetter("value"), attrgetter("jvp"), attrgetter("vjp")
 
 
 def _hypot(xs: Sequence[Floats]) -> Floats:

@@ -97,7 +97,8 @@ def observe(rule: AnyRule, *, seed: int, profile: Profile) -> list[Observation]:
             text = str(error).partition("\n")[0]
             raise FaultError("value", f"{rule.name} raises {type(error).__name__} at {where}: {text}") from error
         observations.append(look(rule, batch))
-    return observations
+    sticks = properties.levelled([seen.stick for seen in observations])
+    return [replace(seen, stick=stick) for seen, stick in zip(observations, sticks, strict=True)]
 
 
 def look(rule: AnyRule, batch: Batch, *, traced: bool = True) -> Observation:
@@ -118,7 +119,7 @@ def look(rule: AnyRule, batch: Batch, *, traced: bool = True) -> Observation:
     return Observation(batch, oracle, found, h, stick, untraceable)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4)
 def _function(rule: AnyRule) -> Callable[..., Any]:
     """The rule's value alone, which is all that an oracle may see. Cached, since JAX compiles once for each function object."""
     return lambda *inputs: rule.function(*inputs).value
@@ -221,6 +222,7 @@ def _tallies(rule: AnyRule, answered: Sequence[tuple[Observation, Answers]], *, 
             for k in range(SECOND_LOOKS):
                 batch = nearby(rule, seen.batch, k)
                 near = look(rule, batch, traced=seen.autodiff is not None)
+                near = replace(near, stick=properties.raised(near.stick, seen.stick))
                 others.append(_compare_all(rule, near, properties.ask(rule, batch), {}, elsewhere=here_too))
             for key in doubtful:
                 beside = [other[key] for other in others if key in other]
@@ -324,7 +326,7 @@ def _curve(answered: tuple[Observation, Answers]) -> Curve:
 # --- on other libraries, in single precision, on nothing at all ---------------------------------------------------------------
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4)
 def _everything(rule: AnyRule) -> Callable[..., Any]:
     """Value, jvp and vjp as one function of inputs, tangents and cotangents."""
     count, free = len(rule.domains), len(rule.differentiated)

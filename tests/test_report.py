@@ -291,7 +291,7 @@ def test_a_failing_page_says_what_differs(tmp_path: Path) -> None:
         "not a number",
     ):
         assert words_ in text
-    assert "matcalc verify -k skew_product --seed 20261120 --profile default" in text
+    assert "matcalc verify --seed 20261120 --profile default -k skew_product" in text
 
 
 def test_every_string_is_escaped(tmp_path: Path) -> None:

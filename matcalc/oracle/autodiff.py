@@ -104,7 +104,7 @@ def run(function: Callable[..., Any], arguments: Sequence[Floats]) -> tuple[Floa
         return jax.tree.map(np.asarray, _mapped(function)(*arguments))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)
 def _mapped(function: Callable[..., Any]) -> Callable[..., Any]:
     return _jit(jax.vmap(function))
 
@@ -113,9 +113,11 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, tuple) else (value,)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=4)
 def _compiled(function: Callable[..., Any], free: tuple[int, ...]) -> Callable[..., Any]:
     """The program for one function; JAX keeps one compiled version of it for each shape.
+
+    Only the last few functions are kept: compiled programs of all rules together would take gigabytes.
 
     Everything is mapped over one axis: nested maps would trace the function's batching once for each level.
     """

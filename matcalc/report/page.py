@@ -239,7 +239,7 @@ def _rule_page(verdict: Verdict, run: Run) -> RulePage:
         bar=_bar(margin),
         plots=tuple(plot for plot in drawn if plot),
         example=_example(verdict.counterexample) if verdict.counterexample else None,
-        again=f"matcalc verify -k {shlex.quote(verdict.rule)} --seed {run.seed} --profile {shlex.quote(run.profile)}",
+        again=f"{run.command} -k {shlex.quote(verdict.rule)}",  # of two -k the last counts
     )
 
 

@@ -1,6 +1,6 @@
 """Kernel matrices: a function of each pair of rows of X and Y."""
 
-from matcalc.array import Array, concat, exp, eye, inner, maximum, ones, sqrt, total
+from matcalc.array import Array, concat, exp, inner, maximum, ones, sqrt, total
 from matcalc.domain import positive, real
 from matcalc.rule import Linearization, rule
 from matcalc.source import BISHOP, MURPHY, RASMUSSEN_WILLIAMS
@@ -93,13 +93,9 @@ def rbf_kernel_sum(X: Array, gamma: Array) -> Linearization[Array]:
     weights = concat([X, one], axis=1)
 
     def moments(first: int, end: int) -> Array:
-        """K times (X, 1) for the rows from first to end among themselves, without the diagonal of K.
-
-        Its ones would cancel in F, and drown the pairs that are far apart. Each half of the rows meets the other once, for K is symmetric.
-        """
+        """K times (X, 1) for the rows from first to end among themselves; each half meets the other once, for K is symmetric."""
         if end - first <= BLOCK:
-            inside = (1 - eye(end - first, X)) * exp(ahead[first:end, :] @ behind[first:end, :].mT)
-            return inside @ weights[first:end, :]
+            return exp(ahead[first:end, :] @ behind[first:end, :].mT) @ weights[first:end, :]
         middle = (first + end) // 2
         across = exp(ahead[first:middle, :] @ behind[middle:end, :].mT)
         upper = moments(first, middle) + across @ weights[middle:end, :]
@@ -119,7 +115,7 @@ def rbf_kernel_sum(X: Array, gamma: Array) -> Linearization[Array]:
         F = forces()
         return -4 * gamma * s_bar * F, -2 * s_bar * inner(F, X)
 
-    return Linearization(n + total(masses), jvp, vjp)
+    return Linearization(total(masses), jvp, vjp)
 
 
 @rule(RASMUSSEN_WILLIAMS, X=real("n d>=1"), Y=real("m d>=1"), rho=positive())

@@ -142,19 +142,19 @@ def _compiled(function: Callable[..., Any], free: tuple[int, ...]) -> Callable[.
 
 
 def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled with the fast settings where this JAX knows them."""
-    fast, plain = jax.jit(function, compiler_options=FAST_COMPILE), jax.jit(function)
-    known = True
+    """Compiled with those of the fast settings that this JAX knows."""
+    return jax.jit(function, compiler_options=_known_options())
 
-    def call(*arguments: Any) -> Any:
-        nonlocal known
-        if known:
-            try:
-                return fast(*arguments)
-            except jax.errors.JaxRuntimeError as error:
-                if "compilation" not in str(error).lower() and "option" not in str(error).lower():
-                    raise
-                known = False
-        return plain(*arguments)
 
-    return call
+@lru_cache(maxsize=1)
+def _known_options() -> dict[str, Any]:
+    """The fast settings, each tried on a program that does nothing: they come and go with versions of XLA."""
+
+    def known(option: dict[str, Any]) -> bool:
+        try:
+            jax.jit(lambda x: x + 1, compiler_options=option)(0.0)
+        except jax.errors.JaxRuntimeError:
+            return False
+        return True
+
+    return {name: value for name, value in FAST_COMPILE.items() if known({name: value})}

@@ -205,6 +205,11 @@ def erf(x: Array) -> Array:
     return native.erf(x)
 
 
+def erfc(x: Array) -> Array:
+    """1 - erf(x) of each entry, without cancellation where it is small."""
+    return native.erfc(x)
+
+
 def log_gamma(x: Array) -> Array:
     """Log |Gamma| of each entry."""
     return native.log_gamma(x)

@@ -62,6 +62,11 @@ def erf(x: Any) -> Any:
     return _special(x, "erf", "erf")
 
 
+def erfc(x: Any) -> Any:
+    """1 - erf(x), to full relative accuracy where it is small."""
+    return _special(x, "erfc", "erfc")
+
+
 def log_gamma(x: Any) -> Any:
     """Log |Gamma|."""
     return _special(x, "gammaln", "gammaln")

@@ -3,7 +3,7 @@
 import math
 
 from matcalc import array
-from matcalc.array import Array, erf, exp, inner, log, step, where
+from matcalc.array import Array, erfc, exp, inner, log, step, where
 from matcalc.domain import nonzero, positive, real
 from matcalc.rule import Linearization, rule
 from matcalc.source import BISHOP, DEEP_LEARNING, ELFWING, HENDRYCKS_GIMPEL, NOTES
@@ -110,9 +110,9 @@ def gelu(z: Array) -> Linearization[Array]:
     $$ y = z \odot c $$
     $$ dy = (c + z \odot f) \odot dz $$
     $$ \bar z = (c + z \odot f) \odot \bar y $$
-    $$ c = \tfrac12 \left( 1 + \operatorname{erf}(z / \sqrt{2}) \right), \quad f = \frac{1}{\sqrt{2\pi}} \exp(-\tfrac12 z \odot z) $$
+    $$ c = \tfrac12 \operatorname{erfc}(-z / \sqrt{2}), \quad f = \frac{1}{\sqrt{2\pi}} \exp(-\tfrac12 z \odot z) $$
     """
-    c = (1 + erf(z / math.sqrt(2))) / 2
+    c = erfc(-z / math.sqrt(2)) / 2
 
     def jvp(dz: Array) -> Array:
         density = exp(-z * z / 2) / math.sqrt(2 * math.pi)

@@ -45,7 +45,7 @@ class Profile:
 PROFILES = {
     "quick": Profile(cases=48, probes=2, perturbations=2),
     "default": Profile(cases=208, probes=2, perturbations=3),
-    "thorough": Profile(cases=1200, probes=4, perturbations=4, large=True),
+    "thorough": Profile(cases=600, probes=3, perturbations=4, large=True),
 }
 
 SPREADS = (1.0, 1.0, 1e2, 1.0, 1e4, 1.0, 1e1, 1.0)

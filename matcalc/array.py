@@ -88,6 +88,11 @@ def like(number: Any, x: Array) -> Array:
     return xp.asarray(number, dtype=x.dtype, device=native.device(x))
 
 
+def parts(value: Any) -> tuple[Any, ...]:
+    """The arrays of a value: itself, or the parts of a tuple."""
+    return tuple(value) if isinstance(value, tuple) else (value,)
+
+
 def as_array(x: Array) -> Array:
     """NumPy's scalars (what its reductions return) as arrays without axes; any other array as it is."""
     result: Any = array_namespace(x).asarray(x) if is_numpy_array(x) else x

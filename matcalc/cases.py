@@ -13,6 +13,7 @@ from zlib import crc32
 
 import numpy as np
 
+from matcalc.array import parts
 from matcalc.domain import Domain, Sizes
 
 if TYPE_CHECKING:
@@ -193,8 +194,7 @@ def assemble(
 
 
 def _value_shapes(rule: Rule[Any, Any], inputs: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
-    value = rule.linearize(*inputs).value
-    return tuple(tuple(part.shape) for part in (value if isinstance(value, tuple) else (value,)))
+    return tuple(tuple(part.shape) for part in parts(rule.linearize(*inputs).value))
 
 
 def _point(domain: Any, noise: Any, spread: float) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matcalc.array import as_array, zeros_like
+from matcalc.array import as_array, parts, zeros_like
 from matcalc.cases import EPSILON, PERTURBATION, Batch, tangential
 from matcalc.verdict import Evidence, Status
 
@@ -67,11 +67,6 @@ class Answers:
     seconds: float = 0.0
 
 
-def parts(value: Any) -> tuple[Any, ...]:
-    """The arrays of a value: itself, or the parts of a tuple."""
-    return tuple(value) if isinstance(value, tuple) else (value,)
-
-
 def ask(rule: Rule[Any, Any], batch: Batch) -> Answers:
     """Call the rule, its jvp and its vjp at every case.
 
@@ -99,7 +94,7 @@ def _ask_once(rule: Rule[Any, Any], batch: Batch, case: int) -> tuple[Any, ...]:
         at = rule.function(*handed)
         value = [np.asarray(as_array(v)) for v in parts(at.value)]
     except Exception as error:
-        raise FaultError("value", f"{rule.name} raises {type(error).__name__}{where}: {_first_line(error)}") from error
+        raise FaultError("value", f"{rule.name} raises {type(error).__name__}{where}: {first_line(error)}") from error
     _require_shapes(rule.name, ["its value"] * len(shapes["jvp"]), value, shapes["jvp"], where)
     stacked, bent = {}, {}
     for word, questions in asked.items():
@@ -122,7 +117,7 @@ def _call(name: str, at: Any, word: str, arguments: Sequence[Floats], where: str
     try:
         answer = parts(getattr(at, word)(*given))
     except Exception as error:
-        raise FaultError(word, f"{name}.{word} raises {type(error).__name__}{where}: {_first_line(error)}") from error
+        raise FaultError(word, f"{name}.{word} raises {type(error).__name__}{where}: {first_line(error)}") from error
     if not _same(arguments, given):
         raise FaultError("pure", f"{name}.{word} changes the array it is given{where}; work on a copy")
     return [_as_numbers(name, word, a) for a in answer]
@@ -169,7 +164,8 @@ def _require_shapes(name: str, labels: Sequence[str], arrays: Sequence[Any], sha
             raise FaultError("shape", f"{name}: {label} has shape {array.shape}{where}, but must have shape {tuple(shape)}")
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message: what fits into a sentence."""
     return str(error).partition("\n")[0] or "no message"
 
 

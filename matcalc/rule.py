@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import WRAPPER_ASSIGNMENTS, cached_property
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
-from matcalc.array import as_array, is_array, is_floating, kind, like, ones_like, reshape, stack, zeros_like
+from matcalc.array import as_array, is_array, is_floating, kind, like, ones_like, parts, reshape, stack, zeros_like
 from matcalc.domain import Domain
 from matcalc.source import Source
 
@@ -135,7 +135,7 @@ class Rule(Generic[Inputs, Value]):
         count = len(self.domains)
         inputs, cotangents = inputs_then_cotangents[:count], inputs_then_cotangents[count:]
         at = self._at(inputs)
-        values = _leaves(at.value)
+        values = parts(at.value)
         if len(cotangents) == 1 and isinstance(cotangents[0], tuple):
             (cotangents,) = cotangents
         if len(cotangents) != len(values):
@@ -155,7 +155,7 @@ class Rule(Generic[Inputs, Value]):
     def value_and_grad(self, *inputs: Inputs.args, **named: Inputs.kwargs) -> tuple[Value, Any]:
         """A scalar value and its gradient, sharing their work."""
         at = self.linearize(*inputs, **named)
-        value = _leaves(at.value)
+        value = parts(at.value)
         if len(value) != 1 or value[0].shape != ():
             shapes = ", ".join(str(tuple(v.shape)) for v in value)
             raise ValueError(
@@ -172,7 +172,7 @@ class Rule(Generic[Inputs, Value]):
         at = self.linearize(*inputs, **named)
         if at.jacobian is not None:
             return _tidy(at.jacobian())
-        values = _leaves(at.value)
+        values = parts(at.value)
         rows = [_rows(at.vjp, values, which) for which in range(len(values))]
         return rows[0] if len(values) == 1 else tuple(rows)
 
@@ -289,17 +289,12 @@ def name_as_tex(name: str) -> str:
     return head + (f"_{{{index}}}" if index else "")
 
 
-def _leaves(value: Any) -> tuple[Any, ...]:
-    """The arrays of a value: itself, or its parts if it is a tuple."""
-    return tuple(value) if isinstance(value, tuple) else (value,)
-
-
 def _tidy(value: Any) -> Any:
     """The same value with NumPy's scalars as arrays without axes."""
     if not isinstance(value, tuple):
         return as_array(value)
-    parts = [as_array(part) for part in value]
-    return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    arrays = [as_array(part) for part in value]
+    return type(value)(*arrays) if hasattr(value, "_fields") else tuple(arrays)
 
 
 def _rows(vjp: Callable[..., Any], values: tuple[Any, ...], which: int) -> Any:
@@ -314,8 +309,8 @@ def _rows(vjp: Callable[..., Any], values: tuple[Any, ...], which: int) -> Any:
         basis = reshape(stack([like(float(i == k), flat) for i in range(size)]), value.shape)
         cotangents = [zeros_like(v) for v in values]
         cotangents[which] = basis
-        gradients.append(_leaves(_tidy(vjp(*cotangents))))
-    jacobians = tuple(reshape(stack(parts), (*value.shape, *parts[0].shape)) for parts in zip(*gradients, strict=True))
+        gradients.append(parts(_tidy(vjp(*cotangents))))
+    jacobians = tuple(reshape(stack(rows), (*value.shape, *rows[0].shape)) for rows in zip(*gradients, strict=True))
     return jacobians[0] if len(jacobians) == 1 else jacobians
 
 

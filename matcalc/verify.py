@@ -13,11 +13,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from matcalc import property as properties
-from matcalc.array import as_array
+from matcalc.array import as_array, parts
 from matcalc.cases import PROFILES, Batch, Profile, draw, empty_groups, groups, nearby, strategy
 from matcalc.oracle import autodiff, differences, frameworks
 from matcalc.particulars import unjudged
-from matcalc.property import Answers, Comparison, FaultError, Tally, Yardstick, parts, without_rounding
+from matcalc.property import Answers, Comparison, FaultError, Tally, Yardstick, first_line, without_rounding
 from matcalc.rule import Rule
 from matcalc.verdict import Counterexample, Curve, Evidence, Status, Verdict, Worst
 
@@ -94,8 +94,7 @@ def observe(rule: AnyRule, *, seed: int, profile: Profile) -> list[Observation]:
             batch = draw(rule, sizes, max(2, profile.cases // len(chosen)), seed, profile)
         except Exception as error:
             where = ", ".join(f"{name} = {size}" for name, size in sizes.items()) or "its only size"
-            text = str(error).partition("\n")[0]
-            raise FaultError("value", f"{rule.name} raises {type(error).__name__} at {where}: {text}") from error
+            raise FaultError("value", f"{rule.name} raises {type(error).__name__} at {where}: {first_line(error)}") from error
         observations.append(look(rule, batch))
     sticks = properties.levelled([seen.stick for seen in observations])
     return [replace(seen, stick=stick) for seen, stick in zip(observations, sticks, strict=True)]
@@ -175,9 +174,9 @@ def judge(rule: AnyRule, observations: Sequence[Observation], *, elsewhere: bool
     answered = [(seen, properties.ask(rule, seen.batch)) for seen in observations]
     tallies = _tallies(rule, answered, elsewhere=elsewhere)
     evidence = [tally.evidence() for tally in tallies]
-    if answered:
-        asked = sum(seen.batch.count for seen, _ in answered)  # `ask` raises where one of these does not hold
-        evidence += [Evidence(word, "itself", Status.VERIFIED, asked) for word in ("shape", "pure")]
+    cases = sum(seen.batch.count for seen, _ in answered)
+    if answered:  # `ask` raises where shapes or purity do not hold
+        evidence += [Evidence(word, "itself", Status.VERIFIED, cases) for word in ("shape", "pure")]
         evidence += [_dtypes(rule, answered[0][0].batch), _empties(rule)]
     evidence = [replace(e, note=_sentence(rule, e)) if e.status is Status.REFUTED else e for e in evidence]
     status, reason = _weigh(rule, evidence, answered)
@@ -186,7 +185,7 @@ def judge(rule: AnyRule, observations: Sequence[Observation], *, elsewhere: bool
         unjudged(rule),
         status=status,
         reason=reason,
-        cases=sum(seen.batch.count for seen, _ in answered),
+        cases=cases,
         evidence=tuple(e for e in evidence if e.cases or e.note or e.skipped),
         conditions=tuple(float(c) for c in conditions),
         accuracies=tuple(float(a) for a in _accuracies(rule, answered)),
@@ -254,7 +253,7 @@ def _compare_all(rule: AnyRule, seen: Observation, answers: Answers, notes: dict
         try:
             answer = run(_everything(rule), _arguments(batch, rows))
         except Exception as error:  # noqa: BLE001  (a rule may use what the other library lacks)
-            notes["agreement", name] = f"{rule.name} does not run on {name}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            notes["agreement", name] = f"{rule.name} does not run on {name}: {type(error).__name__}: {first_line(error)}"
             continue
         compared["agreement", name] = properties.agrees(answers, answer, stick)
     return compared
@@ -368,7 +367,7 @@ def _dtypes(rule: AnyRule, batch: Batch) -> Evidence:
         at = rule.function(*single)
         answers = {"value": parts(at.value), "jvp": parts(at.jvp(*tangents)), "vjp": parts(at.vjp(*cotangents))}
     except Exception as error:  # noqa: BLE001
-        note = f"{rule.name} raises {type(error).__name__} in single precision: {str(error).partition(chr(10))[0]}"
+        note = f"{rule.name} raises {type(error).__name__} in single precision: {first_line(error)}"
         return Evidence("dtype", "itself", Status.REFUTED, 1, note=note)
     for word, arrays in answers.items():
         for array in arrays:
@@ -388,7 +387,7 @@ def _empties(rule: AnyRule) -> Evidence:
         except FaultError as fault:
             return Evidence("empty", "itself", Status.REFUTED, len(chosen), note=fault.sentence)
         except Exception as error:  # noqa: BLE001
-            note = f"{rule.name} raises {type(error).__name__} at {where}, which its domains allow: {str(error).partition(chr(10))[0]}"
+            note = f"{rule.name} raises {type(error).__name__} at {where}, which its domains allow: {first_line(error)}"
             return Evidence("empty", "itself", Status.REFUTED, len(chosen), note=note)
     return Evidence("empty", "itself", Status.VERIFIED, len(chosen))
 

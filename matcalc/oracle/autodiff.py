@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from matcalc.array import parts
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
@@ -79,10 +81,10 @@ def observe(
         moved[i] = moved[i] + offsets.reshape(-1, *(1,) * (tangent.ndim - 2)) * _spread(tangent, offsets.shape, (0, 1))
     with double_precision():
         try:
-            parts = _compiled(function, tuple(free))(*questions, moved)
+            answer = _compiled(function, tuple(free))(*questions, moved)
         except Exception as error:
             raise CannotTraceError(f"JAX cannot trace it: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
-        value, jvp, vjp, stencil = jax.tree.map(np.asarray, parts)
+        value, jvp, vjp, stencil = jax.tree.map(np.asarray, answer)
     return Autodiff(
         value=tuple(v.reshape(*grid, *v.shape[1:])[:, :, 0] for v in value),
         jvp=tuple(j.reshape(*grid, *j.shape[1:]) for j in jvp),
@@ -109,10 +111,6 @@ def _mapped(function: Callable[..., Any]) -> Callable[..., Any]:
     return _jit(jax.vmap(function))
 
 
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, tuple) else (value,)
-
-
 @lru_cache(maxsize=4)
 def _compiled(function: Callable[..., Any], free: tuple[int, ...]) -> Callable[..., Any]:
     """The program for one function; JAX keeps one compiled version of it for each shape.
@@ -127,7 +125,7 @@ def _compiled(function: Callable[..., Any], free: tuple[int, ...]) -> Callable[.
             complete = list(point)
             for i, x in zip(free, moved, strict=True):
                 complete[i] = x
-            return _as_tuple(function(*complete))
+            return parts(function(*complete))
 
         at = tuple(point[i] for i in free)
         tangents, cotangents = tuple(directions[: len(free)]), tuple(directions[len(free) :])
@@ -136,7 +134,7 @@ def _compiled(function: Callable[..., Any], free: tuple[int, ...]) -> Callable[.
 
     def program(points: Any, directions: Any, moved: Any) -> Any:
         value, jvp, vjp = jax.vmap(derivatives)(points, directions)
-        return value, jvp, vjp, jax.vmap(lambda *point: _as_tuple(function(*point)))(*moved)
+        return value, jvp, vjp, jax.vmap(lambda *point: parts(function(*point)))(*moved)
 
     return _jit(program)
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from matcalc.array import parts
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -118,6 +120,5 @@ def evaluate(function: Callable[..., Any], point: Sequence[Floats], free: Sequen
         moved = list(point)
         for i, tangent in zip(free, tangents, strict=True):
             moved[i] = point[i] + offset * tangent
-        value = function(*moved)
-        rows.append(value if isinstance(value, tuple) else (value,))
-    return tuple(np.stack([np.asarray(part, dtype=np.float64) for part in parts]) for parts in zip(*rows, strict=True))
+        rows.append(parts(function(*moved)))
+    return tuple(np.stack([np.asarray(part, dtype=np.float64) for part in column]) for column in zip(*rows, strict=True))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
     from numpy.typing import NDArray
 
-    from matcalc.rule import Rule
+    from matcalc.rule import Subject
 
     Arrays = tuple[NDArray[np.float64], ...]
 
@@ -93,7 +93,7 @@ def moved(domain: Domain, points: NDArray[np.float64], noise: NDArray[np.float64
     return here + 0 * noise if domain.discrete else here + tangential(domain, points, by * here * noise)
 
 
-def nearby(rule: Rule[Any, Any], batch: Batch, seed: int) -> Batch:
+def nearby(rule: Subject, batch: Batch, seed: int) -> Batch:
     """The same cases with every input moved by a relative 1e-9: rounding errors fall otherwise, everything else stays."""
     rng = np.random.default_rng([seed, 1])
     noises = [rng.standard_normal((len(x), 1, *x.shape[1:])) for x in batch.inputs]
@@ -101,18 +101,18 @@ def nearby(rule: Rule[Any, Any], batch: Batch, seed: int) -> Batch:
     return replace(batch, inputs=tuple(inputs))
 
 
-def symbols(rule: Rule[Any, Any]) -> tuple[str, ...]:
+def symbols(rule: Subject) -> tuple[str, ...]:
     """Names of the sizes a rule leaves open, in order of appearance."""
     seen = dict.fromkeys(d.name for domain in rule.domains.values() for d in domain.dims if d.fixed is None)
     return tuple(seen)
 
 
-def admitted(rule: Rule[Any, Any], sizes: Sizes) -> bool:
+def admitted(rule: Subject, sizes: Sizes) -> bool:
     """Whether all domains of the rule have points of these sizes."""
     return all(domain.admits(sizes) for domain in rule.domains.values())
 
 
-def groups(rule: Rule[Any, Any], profile: Profile) -> list[Sizes]:
+def groups(rule: Subject, profile: Profile) -> list[Sizes]:
     """The sizes to look at: rising and falling (so that nothing is square by chance), all ones, all equal."""
     names = symbols(rule)
     if not names:
@@ -132,7 +132,7 @@ def groups(rule: Rule[Any, Any], profile: Profile) -> list[Sizes]:
     return _distinct([*chosen, *(sizes for sizes in found if admitted(rule, sizes))])[:4]
 
 
-def empty_groups(rule: Rule[Any, Any]) -> list[Sizes]:
+def empty_groups(rule: Subject) -> list[Sizes]:
     """Sizes with one of them zero, where the rule's domains allow it."""
     names = symbols(rule)
     found = ({name: 0 if name == empty else 2 for name in names} for empty in names)
@@ -143,12 +143,12 @@ def _distinct(groups_: Any) -> list[Sizes]:
     return list({tuple(sizes.items()): sizes for sizes in groups_}.values())
 
 
-def generator(rule: Rule[Any, Any], seed: int, sizes: Sizes) -> np.random.Generator:
+def generator(rule: Subject, seed: int, sizes: Sizes) -> np.random.Generator:
     """Random numbers that depend on the seed, the rule's name and the sizes, and on nothing else that is run beside."""
     return np.random.default_rng([seed, crc32(rule.name.encode()), *sizes.values()])
 
 
-def draw(rule: Rule[Any, Any], sizes: Sizes, count: int, seed: int, profile: Profile) -> Batch:
+def draw(rule: Subject, sizes: Sizes, count: int, seed: int, profile: Profile) -> Batch:
     """`count` random cases of one shape, over several condition numbers and scales.
 
     The cotangents need the shape of the value, so the rule is called once; what it raises comes through.
@@ -171,9 +171,7 @@ def draw(rule: Rule[Any, Any], sizes: Sizes, count: int, seed: int, profile: Pro
     return assemble(rule, sizes, tuple(points), tangent_noise, cotangents, neighbour_noise)
 
 
-def assemble(
-    rule: Rule[Any, Any], sizes: Sizes, points: Arrays, tangent_noise: Arrays, cotangents: Arrays, neighbour_noise: Arrays
-) -> Batch:
+def assemble(rule: Subject, sizes: Sizes, points: Arrays, tangent_noise: Arrays, cotangents: Arrays, neighbour_noise: Arrays) -> Batch:
     """A batch of given points: tangents are the noise, projected on the tangent spaces and brought to the size of the point."""
     names = tuple(rule.domains)
     free = tuple(names.index(name) for name in rule.differentiated)
@@ -193,8 +191,8 @@ def assemble(
     return Batch(sizes, names, free, points, tuple(tangents), cotangents, neighbours, reach)
 
 
-def _value_shapes(rule: Rule[Any, Any], inputs: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(part.shape) for part in parts(rule.linearize(*inputs).value))
+def _value_shapes(rule: Subject, inputs: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(part.shape) for part in parts(rule.value(*inputs)))
 
 
 def _point(domain: Any, noise: Any, spread: float) -> NDArray[np.float64]:
@@ -209,7 +207,7 @@ def _rms(x: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.mean(x**2))) if x.size else 0.0
 
 
-def strategy(rule: Rule[Any, Any], *, largest: int = 4, probes: int = 2) -> SearchStrategy[Batch]:
+def strategy(rule: Subject, *, largest: int = 4, probes: int = 2) -> SearchStrategy[Batch]:
     """Single cases for Hypothesis: sizes, points, tangents and cotangents are drawn, and shrink towards small and simple ones."""
     from hypothesis import strategies as st
     from hypothesis.extra import numpy as hnp

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from matcalc.verdict import Verdict
 
 FAILED, MISUSED, BROKEN, NOTHING_SELECTED, INTERRUPTED = 1, 2, 3, 5, 130
-COLOURS = {Status.VERIFIED: "green", Status.REFUTED: "red", Status.INCONCLUSIVE: "yellow", Status.VACUOUS: "yellow"}
+COLOURS = {Status.PROVED: "green", Status.VERIFIED: "green", Status.REFUTED: "red", Status.INCONCLUSIVE: "yellow", Status.VACUOUS: "yellow"}
 WORST_FIRST = (Status.REFUTED, Status.INCONCLUSIVE, Status.VACUOUS)
 
 
@@ -310,7 +310,7 @@ def verify(
 
         def on_verdict(verdict: Verdict) -> bool:
             nonlocal failures
-            failures += verdict.status is not Status.VERIFIED
+            failures += not verdict.status.good
             tell(verdict)
             return failures < most
 
@@ -397,7 +397,7 @@ def _progress(chosen: Catalogue, *, shown: bool) -> Generator[Callable[[Verdict]
 
 def _counted(counts: Counter[Status]) -> str:
     """`12 verified, 1 refuted`."""
-    return ", ".join(f"{counts[status]} {status}" for status in (Status.VERIFIED, *WORST_FIRST) if counts[status])
+    return ", ".join(f"{counts[status]} {status}" for status in (Status.PROVED, Status.VERIFIED, *WORST_FIRST) if counts[status])
 
 
 def _summary(run: Run) -> Iterator[str]:
@@ -418,8 +418,8 @@ def _summary(run: Run) -> Iterator[str]:
     line += f" in {run.seconds:.1f} s"
     if len(run.verdicts) < run.selected:
         line += f"; {'interrupted' if run.interrupted else 'stopped'} after {len(run.verdicts)} of {run.selected} rules"
-    good = run.verdicts and len(run.verdicts) == run.selected == counts[Status.VERIFIED] and not run.problems
+    good = run.verdicts and len(run.verdicts) == run.selected and all(v.status.good for v in run.verdicts) and not run.problems
     yield click.style(line, fg="green" if good else "red", bold=True)
-    closest = sorted((v for v in run.verdicts if v.status is Status.VERIFIED and v.margin), key=lambda v: -v.margin)[:3]
+    closest = sorted((v for v in run.verdicts if v.status.good and v.margin), key=lambda v: -v.margin)[:3]
     if closest:
         yield "Closest to their tolerance: " + ", ".join(f"{v.rule} {v.margin:.2g}" for v in closest)

@@ -10,25 +10,30 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING
 
 from matcalc.rule import Rule, name_as_tex
 from matcalc.verdict import Status, Verdict
 
+if TYPE_CHECKING:
+    from matcalc.rule import Subject
 
-def unjudged(rule: Rule[Any, Any]) -> Verdict:
-    """A verdict that says only which rule it is about."""
+
+def unjudged(subject: Subject) -> Verdict:
+    """A verdict that says only what it is about: all that a rule says of itself, or the name and inputs of anything else."""
+    rule = subject if isinstance(subject, Rule) else None
+    function = rule.function if rule else subject.value
     try:
-        lines, line = inspect.getsourcelines(rule.function)
-        file = inspect.getsourcefile(rule.function) or ""
+        lines, line = inspect.getsourcelines(function)
+        file = inspect.getsourcefile(function) or ""
     except (OSError, TypeError):
         lines, line, file = [], 0, ""
     return Verdict(
-        rule=rule.name,
-        topic=rule.topic,
+        rule=subject.name,
+        topic=rule.topic if rule else "",
         status=Status.VACUOUS,
-        summary=rule.summary,
-        equations=rule.equations,
+        summary=rule.summary if rule else "",
+        equations=rule.equations if rule else (),
         inputs={
             name: {
                 "tex": name_as_tex(name),
@@ -37,9 +42,9 @@ def unjudged(rule: Rule[Any, Any]) -> Verdict:
                 "shape": "(" + ", ".join(d.name for d in domain.dims) + ")",
                 "held": domain.held,
             }
-            for name, domain in rule.domains.items()
+            for name, domain in subject.domains.items()
         },
-        sources=tuple({"short": source.short, "full": str(source), "url": source.url} for source in rule.sources),
+        sources=tuple({"short": source.short, "full": str(source), "url": source.url} for source in (rule.sources if rule else ())),
         file=_portable(file),
         line=line,
         code="".join(lines),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from matcalc.oracle.autodiff import Autodiff
     from matcalc.oracle.differences import Difference
-    from matcalc.rule import Rule
+    from matcalc.rule import Subject
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
@@ -67,7 +67,7 @@ class Answers:
     seconds: float = 0.0
 
 
-def ask(rule: Rule[Any, Any], batch: Batch) -> Answers:
+def ask(rule: Subject, batch: Batch) -> Answers:
     """Call the rule, its jvp and its vjp at every case.
 
     Raises FaultError if the rule raises, returns another shape than it must, changes its inputs, or answers the same
@@ -82,7 +82,7 @@ def ask(rule: Rule[Any, Any], batch: Batch) -> Answers:
     return Answers(join(value), join(jvp), join(vjp), (join(bent_jvp), join(bent_vjp)))
 
 
-def _ask_once(rule: Rule[Any, Any], batch: Batch, case: int) -> tuple[Any, ...]:
+def _ask_once(rule: Subject, batch: Batch, case: int) -> tuple[Any, ...]:
     inputs = batch.point(case)
     handed = tuple(x.copy() for x in inputs)
     where = "" if not batch.sizes else " at " + ", ".join(f"{name} = {size}" for name, size in batch.sizes.items())
@@ -415,7 +415,7 @@ def jvp_is_derivative(answers: Answers, oracle: Autodiff, stick: Yardstick) -> l
     return [_compare(mine, theirs[:, 0], m) for mine, theirs, m in zip(answers.jvp, oracle.jvp, stick.jvp, strict=True)]
 
 
-def vjp_is_derivative(rule: Rule[Any, Any], answers: Answers, batch: Batch, oracle: Autodiff, stick: Yardstick) -> list[Comparison]:
+def vjp_is_derivative(rule: Subject, answers: Answers, batch: Batch, oracle: Autodiff, stick: Yardstick) -> list[Comparison]:
     """The vjp is JAX's reverse derivative, on the tangent space of each input."""
     compared = []
     for k, i in enumerate(batch.free):
@@ -425,7 +425,7 @@ def vjp_is_derivative(rule: Rule[Any, Any], answers: Answers, batch: Batch, orac
     return compared
 
 
-def gradient_keeps_structure(rule: Rule[Any, Any], answers: Answers, batch: Batch, stick: Yardstick) -> list[Comparison]:
+def gradient_keeps_structure(rule: Subject, answers: Answers, batch: Batch, stick: Yardstick) -> list[Comparison]:
     """Where the domain demands it, a gradient lies in the tangent space: nothing leaks into a triangle that is not read."""
     return [
         _compare(answers.vjp[k], tangential(rule.domains[batch.names[i]], batch.inputs[i], answers.vjp[k]), stick.vjp[k])

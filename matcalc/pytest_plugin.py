@@ -211,12 +211,12 @@ class RuleItem(pytest.Item):
         refuting = next((evidence for evidence in about if evidence.status is Status.REFUTED), None)
         if refuting:
             raise RuleFailure(_text(verdict, refuting.note, verdict.counterexample, node.command))
-        if any(evidence.status is Status.VERIFIED for evidence in about):
+        if any(evidence.status.good for evidence in about):
             return
         why = next(
             (evidence.note for evidence in about if evidence.note), f"the verifier has nothing to say about {self.name} for {verdict.rule}"
         )
-        if verdict.status is Status.VERIFIED or any(e.status is Status.REFUTED and e.property in PROPERTIES for e in verdict.evidence):
+        if verdict.status.good or any(e.status is Status.REFUTED and e.property in PROPERTIES for e in verdict.evidence):
             pytest.skip(why)
         # The rule is not verified and no property is to blame for it: the first of its items to run says so, for all of them.
         blamed = self.config.stash[_blamed]

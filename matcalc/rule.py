@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import WRAPPER_ASSIGNMENTS, cached_property
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 from matcalc.array import as_array, is_array, is_floating, kind, like, ones_like, parts, reshape, stack, zeros_like
 from matcalc.domain import Domain
@@ -33,6 +33,35 @@ class Linearization(Generic[Value]):
     jvp: Callable[..., Value]
     vjp: Callable[..., Any]
     jacobian: Callable[[], Any] | None = None
+
+
+class Subject(Hashable, Protocol):
+    """Whatever can be judged: a function with a derivative that is claimed for it, on domains. Every rule is one."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        raise NotImplementedError
+
+    @property
+    def domains(self) -> dict[str, Domain]:
+        """The set each input is from, in the order in which they are given."""
+        raise NotImplementedError
+
+    @property
+    def differentiated(self) -> tuple[str, ...]:
+        """The names of the inputs that are not held."""
+        raise NotImplementedError
+
+    @property
+    def function(self) -> Callable[..., Linearization[Any]]:
+        """Value and claimed derivative at the inputs; nothing is checked on the way."""
+        raise NotImplementedError
+
+    @property
+    def value(self) -> Callable[..., Any]:
+        """The function alone, which is all that an oracle may see."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +122,12 @@ class Rule(Generic[Inputs, Value]):
     def equations(self) -> tuple[str, ...]:
         """Its statement: the displayed equations of its docstring, in TeX, in the order value, differential, adjoint."""
         return tuple(" ".join(text.split()) for text in re.findall(r"\$\$(.+?)\$\$", self.function.__doc__ or "", flags=re.DOTALL))
+
+    @cached_property
+    def value(self) -> Callable[..., Value]:
+        """The function alone, its inputs not checked: all that an oracle may see. One object for each rule."""
+        function: Callable[..., Linearization[Value]] = self.function
+        return lambda *inputs: function(*inputs).value
 
     def __repr__(self) -> str:
         return f"<rule {self.name}({', '.join(self.domains)})>"

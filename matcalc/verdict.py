@@ -11,17 +11,23 @@ from functools import cached_property
 from math import isfinite
 from typing import Any, TypeVar
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Made = TypeVar("Made")
 
 
 class Status(StrEnum):
     """What the oracles say of a rule, of one property of it, or of a run."""
 
+    PROVED = "proved"  # by exact arithmetic, up to a probability that is stated; the other oracles agree
     VERIFIED = "verified"
     REFUTED = "refuted"
     INCONCLUSIVE = "inconclusive"  # the oracles were too weak to tell
     VACUOUS = "vacuous"  # there was nothing to check
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing speaks against it: proved or verified."""
+        return self in {Status.PROVED, Status.VERIFIED}
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Evidence:
     margins: tuple[float, ...] = ()  # error / tolerance of every judged case
     errors: tuple[float, ...] = ()  # error / scale of every judged case
     note: str = ""  # one sentence: what is wrong, or why it could not be judged
+    bound: float = 0.0  # probability that a wrong rule passes this test (exact arithmetic at random points)
 
     @cached_property
     def margin(self) -> float:
@@ -94,6 +101,38 @@ class Counterexample:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """One way to get from what was expected to what a refuted rule gives."""
+
+    kind: str  # "transposed", "sign", "factor", "size-dependent factor", "symmetrised", "dropped term", ... (matcalc.diagnose)
+    sentence: str  # "the gradient with respect to K is the expected one transposed"
+    residual: float  # relative distance that remains when the explanation is applied: 0 for a perfect one
+    of: str = ""  # what it is about: "the gradient with respect to K"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often a rule was looked at in one kind of special place: a line of its census."""
+
+    input: str  # "K"; empty for all inputs together
+    kind: str  # "repeated eigenvalues", "exact zeros", "condition 1e12", "Fortran order", ...
+    cases: int  # how many points of this kind were tried
+    judged: int  # at how many of them some oracle could tell
+    note: str = ""  # why some could not be judged
+
+
+@dataclass(frozen=True)
+class Digits:
+    """How many decimal digits survive in a shorter floating-point format, at the same inputs."""
+
+    dtype: str  # "float32", "bfloat16"
+    cases: int
+    rule: tuple[float, float]  # median and least digits that the rule's derivative keeps
+    autodiff: tuple[float, float] | None = None  # the same for JAX's own derivative of the same function
+    margin: float = 0.0  # largest error of the rule in units of condition * epsilon of that format
+
+
+@dataclass(frozen=True)
 class Verdict:
     """All that was found out about one rule."""
 
@@ -114,7 +153,10 @@ class Verdict:
     accuracies: tuple[float, ...] = ()  # relative error of the rule's vjp (or jvp) at each of those cases
     curve: Curve | None = None
     counterexample: Counterexample | None = None
-    reason: str = ""  # one sentence, for every status but verified
+    reason: str = ""  # one sentence, for every status but proved and verified
+    explanations: tuple[Explanation, ...] = ()  # of a refuted rule, the best first
+    census: tuple[Coverage, ...] = ()
+    digits: tuple[Digits, ...] = ()
 
     @property
     def margin(self) -> float:
@@ -209,13 +251,21 @@ def _verdict(data: dict[str, Any]) -> Verdict:
         accuracies=tuple(_numbers(data["accuracies"])),
         curve=_curve(_numbers(curve)) if curve else None,
         counterexample=_counterexample(example) if example else None,
+        explanations=tuple(_made(Explanation, e, residual=_numbers(e["residual"])) for e in data["explanations"]),
+        census=tuple(Coverage(**c) for c in data["census"]),
+        digits=tuple(_digits(d) for d in data["digits"]),
     )
 
 
 def _evidence(data: dict[str, Any]) -> Evidence:
-    numbers = {name: _numbers(data[name]) for name in ("worst_error", "tolerance", "scale", "condition")}
+    numbers = {name: _numbers(data[name]) for name in ("worst_error", "tolerance", "scale", "condition", "bound")}
     lists = {name: tuple(_numbers(data[name])) for name in ("margins", "errors")}
     return _made(Evidence, data, status=Status(data["status"]), **numbers, **lists)
+
+
+def _digits(data: dict[str, Any]) -> Digits:
+    kept = {name: tuple(_numbers(data[name])) if data[name] is not None else None for name in ("rule", "autodiff")}
+    return _made(Digits, data, margin=_numbers(data["margin"]), **kept)
 
 
 def _curve(data: dict[str, Any]) -> Curve:

@@ -18,7 +18,6 @@ from matcalc.cases import PROFILES, Batch, Profile, draw, empty_groups, groups, 
 from matcalc.oracle import autodiff, differences, frameworks
 from matcalc.particulars import unjudged
 from matcalc.property import Answers, Comparison, FaultError, Tally, Yardstick, first_line, without_rounding
-from matcalc.rule import Rule
 from matcalc.verdict import Counterexample, Curve, Evidence, Status, Verdict, Worst
 
 if TYPE_CHECKING:
@@ -27,11 +26,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from matcalc.rule import Subject
+
     Floats = NDArray[np.float64]
 
 import_module("scipy.linalg")  # its library of linear algebra must be loaded before its threads can be limited
 
-AnyRule = Rule[Any, Any]
 TORCH_CASES = 3
 SECOND_LOOKS = 4
 
@@ -48,7 +48,7 @@ class Observation:
     untraceable: str = ""
 
 
-def verify(rule: AnyRule, *, seed: int = 0, profile: str = "default") -> Verdict:
+def verify(rule: Subject, *, seed: int = 0, profile: str = "default") -> Verdict:
     """The verdict on one rule. Never raises for a bad rule: what is wrong with it is the verdict's reason.
 
     Raises ValueError if the profile is unknown.
@@ -82,7 +82,7 @@ def prepare(*, cache: Path | None = None) -> None:
 # --- asking the oracles --------------------------------------------------------------------------------------------------------
 
 
-def observe(rule: AnyRule, *, seed: int, profile: Profile) -> list[Observation]:
+def observe(rule: Subject, *, seed: int, profile: Profile) -> list[Observation]:
     """Cases of several shapes, and what the oracles say of the function there.
 
     Raises FaultError if the rule cannot be called on its own domains at all.
@@ -100,9 +100,9 @@ def observe(rule: AnyRule, *, seed: int, profile: Profile) -> list[Observation]:
     return [replace(seen, stick=stick) for seen, stick in zip(observations, sticks, strict=True)]
 
 
-def look(rule: AnyRule, batch: Batch, *, traced: bool = True) -> Observation:
+def look(rule: Subject, batch: Batch, *, traced: bool = True) -> Observation:
     """What the oracles say of the rule's function at the cases of one batch; untraced, without JAX and its compiler."""
-    function = _function(rule)
+    function = rule.value
     h = differences.steps(batch.reach)
     offsets = differences.offsets(h)
     try:
@@ -116,12 +116,6 @@ def look(rule: AnyRule, batch: Batch, *, traced: bool = True) -> Observation:
     found = tuple(differences.extrapolate(s, v[:, :1], h, properties.noise(v, 2)[:, None]) for s, v in zip(stencil, values, strict=True))
     stick = properties.yardstick(batch, oracle or _as_autodiff(batch, values, found))
     return Observation(batch, oracle, found, h, stick, untraceable)
-
-
-@lru_cache(maxsize=4)
-def _function(rule: AnyRule) -> Callable[..., Any]:
-    """The rule's value alone, which is all that an oracle may see. Cached, since JAX compiles once for each function object."""
-    return lambda *inputs: rule.function(*inputs).value
 
 
 def _stencil(function: Callable[..., Any], batch: Batch, offsets: Floats) -> tuple[Floats, ...]:
@@ -160,13 +154,13 @@ def _as_autodiff(batch: Batch, values: tuple[Floats, ...], found: Sequence[diffe
 # --- weighing the evidence -----------------------------------------------------------------------------------------------------
 
 
-def _faulty(rule: AnyRule, fault: FaultError) -> Verdict:
+def _faulty(rule: Subject, fault: FaultError) -> Verdict:
     """The verdict on a rule that could not be compared."""
     evidence = Evidence(fault.property, "itself", Status.REFUTED, 1, note=fault.sentence)
     return replace(unjudged(rule), status=Status.REFUTED, reason=fault.sentence, evidence=(evidence,))
 
 
-def judge(rule: AnyRule, observations: Sequence[Observation], *, elsewhere: bool = True) -> Verdict:
+def judge(rule: Subject, observations: Sequence[Observation], *, elsewhere: bool = True) -> Verdict:
     """The verdict on a rule, given what the oracles say of its function; `elsewhere`, on other array libraries too.
 
     Raises FaultError if it cannot be compared.
@@ -194,7 +188,7 @@ def judge(rule: AnyRule, observations: Sequence[Observation], *, elsewhere: bool
     )
 
 
-def contradicted(rule: AnyRule, batch: Batch, *, traced: bool = True) -> list[str]:
+def contradicted(rule: Subject, batch: Batch, *, traced: bool = True) -> list[str]:
     """Sentences about the properties that fail at the cases of one batch: what a test can assert to be empty."""
     try:
         seen, answers = look(rule, batch, traced=traced), properties.ask(rule, batch)
@@ -208,7 +202,7 @@ Comparisons = dict[tuple[str, str], list[Comparison]]
 "By property and oracle: one comparison for each array."
 
 
-def _tallies(rule: AnyRule, answered: Sequence[tuple[Observation, Answers]], *, elsewhere: bool) -> list[Tally]:
+def _tallies(rule: Subject, answered: Sequence[tuple[Observation, Answers]], *, elsewhere: bool) -> list[Tally]:
     """Every property beside every oracle. Where one fails by little, rounding is told from mistakes by a second look nearby."""
     tallies: dict[tuple[str, str], Tally] = {}
     for index, (seen, answers) in enumerate(answered):
@@ -236,7 +230,7 @@ def _tallies(rule: AnyRule, answered: Sequence[tuple[Observation, Answers]], *, 
     return list(tallies.values())
 
 
-def _compare_all(rule: AnyRule, seen: Observation, answers: Answers, notes: dict[tuple[str, str], str], *, elsewhere: bool) -> Comparisons:
+def _compare_all(rule: Subject, seen: Observation, answers: Answers, notes: dict[tuple[str, str], str], *, elsewhere: bool) -> Comparisons:
     """Every property beside every oracle, at the cases of one batch; `notes` takes why one could not be compared."""
     batch, stick, oracle = seen.batch, seen.stick, seen.autodiff
     compared: Comparisons = {}
@@ -259,7 +253,7 @@ def _compare_all(rule: AnyRule, seen: Observation, answers: Answers, notes: dict
     return compared
 
 
-def _weigh(rule: AnyRule, evidence: Sequence[Evidence], answered: Sequence[tuple[Observation, Answers]]) -> tuple[Status, str]:
+def _weigh(rule: Subject, evidence: Sequence[Evidence], answered: Sequence[tuple[Observation, Answers]]) -> tuple[Status, str]:
     """The status of the whole, and one sentence where it is not `verified`."""
     refuted = [e for e in evidence if e.status is Status.REFUTED]
     if refuted:
@@ -268,14 +262,14 @@ def _weigh(rule: AnyRule, evidence: Sequence[Evidence], answered: Sequence[tuple
         return Status.VACUOUS, f"{rule.name} has no case: its domains admit no size that was tried"
     for word in ("jvp", "vjp"):
         beside = [e for e in evidence if e.property == word]
-        if not any(e.status is Status.VERIFIED for e in beside):
+        if not any(e.status.good for e in beside):
             untraceable = next((seen.untraceable for seen, _ in answered if seen.untraceable), "")
             why = f"; {untraceable}" if untraceable else ""
             return Status.INCONCLUSIVE, f"no oracle could judge the {word} of {rule.name} at half of the cases{why}"
     return Status.VERIFIED, ""
 
 
-def _sentence(rule: AnyRule, evidence: Evidence) -> str:
+def _sentence(rule: Subject, evidence: Evidence) -> str:
     """What the worst evidence says against a rule."""
     if evidence.note:
         return evidence.note
@@ -294,7 +288,7 @@ def _sentence(rule: AnyRule, evidence: Evidence) -> str:
     return f"{meaning}: relative error {relative:.1e}, {evidence.margin:.1e} times the tolerance, over {evidence.cases} cases"
 
 
-def _accuracies(rule: AnyRule, answered: Sequence[tuple[Observation, Answers]]) -> Floats:
+def _accuracies(rule: Subject, answered: Sequence[tuple[Observation, Answers]]) -> Floats:
     """Relative error of the vjp beside JAX's at every case (of the jvp beside the difference where JAX has no say)."""
     found = []
     for seen, answers in answered:
@@ -326,7 +320,7 @@ def _curve(answered: tuple[Observation, Answers]) -> Curve:
 
 
 @lru_cache(maxsize=4)
-def _everything(rule: AnyRule) -> Callable[..., Any]:
+def _everything(rule: Subject) -> Callable[..., Any]:
     """Value, jvp and vjp as one function of inputs, tangents and cotangents."""
     count, free = len(rule.domains), len(rule.differentiated)
 
@@ -359,7 +353,7 @@ def _first(batch: Batch, rows: int) -> Batch:
     return replace(batch, inputs=inputs, tangents=tangents, cotangents=cotangents, neighbours=neighbours, reach=batch.reach[:rows])
 
 
-def _dtypes(rule: AnyRule, batch: Batch) -> Evidence:
+def _dtypes(rule: Subject, batch: Batch) -> Evidence:
     """Single precision in, single precision out."""
     single = [x[0].astype(np.float32) for x in batch.inputs]
     tangents, cotangents = [t[0, 0].astype(np.float32) for t in batch.tangents], [c[0, 0].astype(np.float32) for c in batch.cotangents]
@@ -377,7 +371,7 @@ def _dtypes(rule: AnyRule, batch: Batch) -> Evidence:
     return Evidence("dtype", "itself", Status.VERIFIED, 1)
 
 
-def _empties(rule: AnyRule) -> Evidence:
+def _empties(rule: Subject) -> Evidence:
     """Inputs of size zero, where the domains allow them, give derivatives of the right shape."""
     chosen = empty_groups(rule)
     for sizes in chosen:
@@ -395,7 +389,7 @@ def _empties(rule: AnyRule) -> Evidence:
 # --- counterexamples -----------------------------------------------------------------------------------------------------------
 
 
-def smallest_counterexample(rule: AnyRule, seed: int) -> Counterexample | None:
+def smallest_counterexample(rule: Subject, seed: int) -> Counterexample | None:
     """The simplest case that Hypothesis finds at which the rule is refuted; None if it finds none."""
     from random import Random
 
@@ -420,7 +414,7 @@ def smallest_counterexample(rule: AnyRule, seed: int) -> Counterexample | None:
     return _counterexample(rule, _tallies(rule, answered, elsewhere=False), answered)
 
 
-def _counterexample(rule: AnyRule, tallies: Sequence[Tally], answered: Sequence[tuple[Observation, Answers]]) -> Counterexample | None:
+def _counterexample(rule: Subject, tallies: Sequence[Tally], answered: Sequence[tuple[Observation, Answers]]) -> Counterexample | None:
     """The worst case of the worst property, in numbers."""
     tally = max((t for t in tallies if t.worst[0] > 1), key=lambda t: t.worst[0], default=None)
     if tally is None or tally.place is None:
@@ -456,7 +450,7 @@ def _compared(tally: Tally, batch: Batch, array: int) -> str:
 
 
 def _rivals(  # noqa: PLR0911  (one answer for each property)
-    rule: AnyRule, tally: Tally, seen: Observation, answers: Answers, array: int, case: int, probe: int
+    rule: Subject, tally: Tally, seen: Observation, answers: Answers, array: int, case: int, probe: int
 ) -> dict[str, Any]:
     """What the rule and each witness give for the array in question: the rule first, then the oracle that refutes it."""
     batch, oracle = seen.batch, seen.autodiff

@@ -403,7 +403,7 @@ def test_json_is_standard_and_carries_a_run_both_ways(tmp_path: Path) -> None:
         ("{", "Expecting property name"),
         ("[]", "list"),
         ('{"schema": 99}', "schema 99 came"),
-        ('{"schema": 1}', "verdicts is missing"),
+        ('{"schema": 2}', "verdicts is missing"),
         (None, "No such file"),
     ],
 )

@@ -43,7 +43,7 @@ def junit(run: Run) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-_OUTCOMES = {Status.VERIFIED: "", Status.REFUTED: "failure", Status.INCONCLUSIVE: "skipped", Status.VACUOUS: "skipped"}
+_OUTCOMES = {Status.PROVED: "", Status.VERIFIED: "", Status.REFUTED: "failure", Status.INCONCLUSIVE: "skipped", Status.VACUOUS: "skipped"}
 
 
 def _cases(verdict: Verdict) -> Iterator[_Case]:

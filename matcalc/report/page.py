@@ -20,7 +20,7 @@ from matcalc.verdict import Counterexample, Run, Status, Verdict, Worst
 TOLERANCE = "tolerance = 100 × condition × machine epsilon × scale"
 NEAR = 0.1  # a passing rule whose margin is larger deserves a look
 LARGEST_GRID = 6
-ORDER = (Status.REFUTED, Status.INCONCLUSIVE, Status.VACUOUS, Status.VERIFIED)
+ORDER = (Status.REFUTED, Status.INCONCLUSIVE, Status.VACUOUS, Status.VERIFIED, Status.PROVED)
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)  # no file may be called so on Windows
 
 
@@ -98,7 +98,7 @@ class RulePage:
     @property
     def near(self) -> bool:
         """Whether the rule passed, but not by far."""
-        return self.verdict.status is Status.VERIFIED and self.margin > NEAR
+        return self.verdict.status.good and self.margin > NEAR
 
     @property
     def searched(self) -> str:
@@ -149,7 +149,7 @@ class IndexPage:
     @property
     def headline(self) -> str:
         """What the run found, in one line."""
-        total, verified = len(self.run.verdicts), self.counts[Status.VERIFIED]
+        total, verified = len(self.run.verdicts), sum(n for status, n in self.counts.items() if status.good)
         if not total:
             return "No rule was verified"
         return (

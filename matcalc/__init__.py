@@ -3,12 +3,26 @@
 Importing this package imports no array library; `matcalc.verify` brings in NumPy and JAX.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from matcalc.array import Array
 from matcalc.domain import Domain
 from matcalc.rule import Linearization, Rule
 from matcalc.source import Source
 from matcalc.verdict import Evidence, Status, Verdict
 
-__all__ = ["Array", "Domain", "Evidence", "Linearization", "Rule", "Source", "Status", "Verdict", "__version__"]
+if TYPE_CHECKING:
+    from matcalc.checking import check
+
+__all__ = ["Array", "Domain", "Evidence", "Linearization", "Rule", "Source", "Status", "Verdict", "__version__", "check"]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`matcalc.check`, brought in when it is first asked for, since it needs NumPy and JAX."""
+    if name == "check":
+        from matcalc.checking import check
+
+        return check
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

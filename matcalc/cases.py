@@ -192,7 +192,7 @@ def assemble(rule: Subject, sizes: Sizes, points: Arrays, tangent_noise: Arrays,
 
 
 def _value_shapes(rule: Subject, inputs: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(part.shape) for part in parts(rule.value(*inputs)))
+    return tuple(np.shape(part) for part in parts(rule.value(*inputs)))
 
 
 def _point(domain: Any, noise: Any, spread: float) -> NDArray[np.float64]:

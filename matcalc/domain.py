@@ -14,24 +14,32 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from matcalc.array import (
     absolute,
     argsort,
+    concat,
+    det,
     diagonal,
     eig_real,
     eigh,
     exp,
     eye,
+    flip,
     inv,
+    is_floating,
+    largest,
     mean,
     norm,
     ones_like,
     qr,
+    reshape,
     sigmoid,
     skew,
     smallest,
+    solve,
     sym,
     thin_svd,
     total,
     tril,
     triu,
+    zeros,
 )
 from matcalc.array import where as choose
 
@@ -128,6 +136,34 @@ class Domain:
         del point, tangent
         return FAR
 
+    def rational(self, noise: Any) -> Any:
+        """A point made of noise by ring operations and division alone, so that it is exact where the noise is.
+
+        Noise with a tangent (dual numbers) gives a point with its tangent. Such points are dense in the domain, or in an open
+        part of it. Labels and signs have none: their points are constants.
+        """
+        return self.scale * noise
+
+    # --- special points -----------------------------------------------------------------------------------------------------
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        """Points that random ones never are, made of noise of a point's shape, by what is special about them.
+
+        Which ones there are depends on the shape alone. The scale of points is left to `scaled`.
+        """
+        x = self.point(noise)
+        if not x.ndim:
+            return {"zero": 0 * noise, "negative zero": -absolute(0 * noise), "an integer": self.scale * (2 + 0 * noise)}
+        kinds = {**_entries(x), **_zeros(x)}
+        if x.ndim == 2:
+            kinds |= {name: self.scale * A for name, A in _matrices(noise, square=self._square).items()}
+        return kinds
+
+    @property
+    def _square(self) -> bool:
+        """Whether points are matrices with as many rows as columns at every size."""
+        return len(self.dims) == 2 and self.dims[0].name == self.dims[1].name
+
 
 def _entrywise_reach(distance: Any, tangent: Any) -> float:
     """The first entry to cover its distance to the edge."""
@@ -155,6 +191,131 @@ def _any_size(noise: Any) -> Any:
     return exp(mean(noise) / 2)
 
 
+# --- what is special about a point --------------------------------------------------------------------------------------------
+
+
+def _flat(x: Any) -> Any:
+    """The entries as a vector."""
+    return reshape(x, (-1,))
+
+
+def _first(x: Any, *entries: Any) -> Any:
+    """An array with other first entries."""
+    flat = _flat(x)
+    return reshape(concat([*(reshape(e, (1,)) for e in entries), flat[len(entries) :]]), x.shape)
+
+
+def _ranks(x: Any) -> Any:
+    """Integers from 0 in the order of the entries."""
+    return reshape(_flat(x) * 0 + argsort(argsort(_flat(x))), x.shape)
+
+
+def _entries(x: Any) -> dict[str, Any]:
+    """Entries that are equal: the largest ones, all of them, equal rows, equal columns."""
+    flat = _flat(x)
+    if flat.shape[0] < 2:
+        return {}
+    top = largest(absolute(flat))
+    kinds = {"the largest entries equal": _first(x, top, top), "all entries equal": 0 * x + top}
+    if x.ndim == 2 and x.shape[0] > 1:
+        kinds["equal rows"] = concat([x[:1, :], x[:1, :], x[2:, :]])
+    if x.ndim == 2 and x.shape[1] > 1:
+        kinds["equal columns"] = concat([x[:, :1], x[:, :1], x[:, 2:]], axis=1)
+    return kinds
+
+
+def _signs(x: Any) -> dict[str, Any]:
+    """Entries of both signs: equal in magnitude, or integers without zero."""
+    flat = _flat(x)
+    if flat.shape[0] < 2:
+        return {}
+    top = largest(absolute(flat))
+    whole = (1 + _ranks(x)) * choose(x < 0, -ones_like(x), 1.0)
+    return {"the largest magnitudes equal": _first(x, top, -top), "integers": whole}
+
+
+def _zeros(x: Any) -> dict[str, Any]:
+    """Zeros: all entries, one, two, negative ones."""
+    flat = _flat(x)
+    count = flat.shape[0]
+    if not count:
+        return {}
+    nothing = 0 * flat[0]
+    kinds = {"zero": 0 * x, "negative zeros": -absolute(0 * x)}
+    if count > 1:
+        kinds |= {"one exact zero": _first(x, nothing), "integers and a zero": _ranks(x) - count // 2}
+        kinds["the largest magnitudes equal"] = _signs(x)["the largest magnitudes equal"]
+    if count > 2:
+        kinds["two exact zeros"] = _first(x, nothing, nothing)
+    return kinds
+
+
+def _ladders(n: int, like_: Any) -> dict[str, Any]:
+    """Special sets of n positive numbers, from the largest down."""
+    if not n:
+        return {}
+    s = _singular_values(n, 1.0, like_)
+    if n == 1:
+        return {"condition 1": s}
+    close = concat([s[:1], s[:1] * (1 - 1e-8), s[2:]])
+    kinds = {"condition 1": 0 * s + 1, "repeated {}": concat([s[:1], s[:-1]]), "{} 1e-8 apart": close}
+    return kinds | {f"condition 1e{k}": _singular_values(n, 10.0**k, like_) for k in (4, 8, 12)}
+
+
+def _matrices(noise: Any, *, square: bool) -> dict[str, Any]:
+    """Matrices of less than full rank; square ones of every structure too."""
+    rows, columns = noise.shape
+    least = min(rows, columns)
+    if least < 2:
+        return {}
+    U, s, Vt = thin_svd(noise)
+    kinds = {"rank 1 less than full": (U * (s * _before_last(least, 1, noise))) @ Vt}
+    if least > 2:
+        kinds["rank 2 less than full"] = (U * (s * _before_last(least, 2, noise))) @ Vt
+    if square:
+        ladder = {name.format("eigenvalues"): lam for name, lam in _ladders(rows, noise).items()}
+        kinds |= _of_both_signs(noise) | _plain(noise)
+        kinds["repeated eigenvalues"] = (U * ladder["repeated eigenvalues"]) @ U.mT
+        kinds["repeated singular values"] = (U * ladder["repeated eigenvalues"]) @ Vt
+        kinds["singular values 1e-8 apart"] = (U * ladder["eigenvalues 1e-8 apart"]) @ Vt
+        kinds["defective"] = eye(rows, noise) + eye(rows, noise, offset=1)
+        kinds["skew-symmetric"] = skew(noise)
+    return kinds
+
+
+def _before_last(n: int, count: int, like_: Any) -> Any:
+    """Ones, then so many zeros."""
+    return concat([ones_like(like_[0, : n - count]), 0 * like_[0, :count]]) if count else ones_like(like_[0, :n])
+
+
+def _plain(noise: Any) -> dict[str, Any]:
+    """Square matrices of a simple structure, of full rank."""
+    n = noise.shape[0]
+    identity = eye(n, noise)
+    d = 1 + _ranks(diagonal(noise))
+    return {"identity": identity, "diagonal": d[:, None] * identity, "symmetric": sym(noise) + n * identity}
+
+
+def _of_both_signs(A: Any) -> dict[str, Any]:
+    """A square matrix with positive and with negative determinant."""
+    mirrored = concat([-A[:1, :], A[1:, :]])
+    positive_, negative = (A, mirrored) if float(det(A)) > 0 else (mirrored, A)
+    return {"positive determinant": positive_, "negative determinant": negative}
+
+
+def _spectra(noise: Any) -> dict[str, Any]:
+    """Positive definite matrices with special eigenvalues."""
+    V = eigh(sym(noise))[1]
+    return {name.format("eigenvalues"): sym((V * lam) @ V.mT) for name, lam in _ladders(noise.shape[0], noise).items()}
+
+
+def _diagonals(noise: Any) -> dict[str, Any]:
+    """Diagonal matrices with positive diagonals: distinct numbers, ones."""
+    identity = eye(noise.shape[0], noise)
+    d = 1 + _ranks(diagonal(noise))
+    return {"diagonal": d[:, None] * identity, "identity": identity}
+
+
 @dataclass(frozen=True)
 class Positive(Domain):
     """Arrays with positive entries."""
@@ -171,6 +332,20 @@ class Positive(Domain):
 
     def reach(self, point: Any, tangent: Any) -> float:
         return _entrywise_reach(point, tangent)
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        x = self.point(noise)
+        if not x.ndim:
+            return {"one": self.scale * ones_like(x)}
+        kinds = _entries(x)
+        if 0 not in x.shape:
+            small = 0 * _flat(x)[0] + self.scale
+            kinds |= {"an entry of 1e-6": _first(x, 1e-6 * small), "an entry of 1e6": _first(x, 1e6 * small)}
+            kinds["integers"] = self.scale * (1 + _ranks(x))
+        return kinds
+
+    def rational(self, noise: Any) -> Any:
+        return self.scale * (noise * noise + 0.5) ** 2  # a square, so that its root is rational too
 
 
 @dataclass(frozen=True)
@@ -189,6 +364,15 @@ class Nonzero(Domain):
 
     def reach(self, point: Any, tangent: Any) -> float:
         return _entrywise_reach(absolute(point), tangent)
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        x = self.point(noise)
+        if not x.ndim:
+            return {"negative": -absolute(x), "an integer": self.scale * (2 + 0 * x)}
+        kinds = {**_entries(x), **_signs(x)}
+        if 0 not in x.shape:
+            kinds |= {"an entry of 1e-6": _first(x, 0 * _flat(x)[0] + 1e-6 * self.scale), "all negative": -absolute(x)}
+        return kinds
 
 
 @dataclass(frozen=True)
@@ -210,6 +394,13 @@ class Punctured(Domain):
 
     def reach(self, point: Any, tangent: Any) -> float:
         return _reach(norm(point), tangent)
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        x = self.point(noise)
+        kinds = {name: y for name, y in {**_entries(x), **_zeros(x), **_signs(x)}.items() if name not in {"zero", "negative zeros"}}
+        if 0 not in x.shape:
+            kinds["a single entry that is not zero"] = _first(0 * x, 0 * _flat(x)[0] - self.scale)
+        return kinds
 
 
 @dataclass(frozen=True)
@@ -233,6 +424,20 @@ class Interval(Domain):
         low, high = point - self.low, self.high - point
         return _entrywise_reach(choose(low < high, low, high), tangent)
 
+    def special(self, noise: Any) -> dict[str, Any]:
+        x, width = self.point(noise), self.high - self.low
+        if 0 in x.shape:
+            return {}
+        kinds = {"near the lower end": self.low + 1e-6 * width, "near the upper end": self.high - 1e-6 * width}
+        kinds["the middle"] = (self.low + self.high) / 2
+        if self.low // 1 + 1 < self.high:
+            kinds["an integer"] = self.low // 1 + 1
+        return {name: 0 * x + y if not x.ndim or name == "the middle" else _first(x, 0 * _flat(x)[0] + y) for name, y in kinds.items()}
+
+    def rational(self, noise: Any) -> Any:
+        square = noise * noise
+        return self.low + (self.high - self.low) * (square / (1 + square))
+
 
 @dataclass(frozen=True)
 class Distinct(Domain):
@@ -253,6 +458,14 @@ class Distinct(Domain):
         n = point.shape[-1]
         gap = absolute(point[:, None] - point[None, :]) + 1e9 * eye(n, point)
         return _entrywise_reach(gap, tangent[:, None] - tangent[None, :])
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        x = self.point(noise)
+        whole = _ranks(x)
+        if x.shape[-1] < 2:
+            return {}
+        kinds = {f"entries 1e-{k} apart": self.scale * choose(whole == 1, 10.0**-k + 0 * x, whole) for k in (4, 8)}
+        return kinds | {"integers and a zero": self.scale * (whole - x.shape[-1] // 2)}
 
 
 @dataclass(frozen=True)
@@ -278,6 +491,18 @@ class Simplex(Domain):
     def reach(self, point: Any, tangent: Any) -> float:
         return _entrywise_reach(point, tangent)
 
+    def special(self, noise: Any) -> dict[str, Any]:
+        x = self.point(noise)
+        if x.shape[-1] < 2:
+            return {}
+        small = choose(_ranks(0 * x) % x.shape[-1] == 0, 1e-6 + 0 * x, 1.0)
+        kinds = {"uniform": 0 * x + 1.0, "one weight near 0": small * x, "one weight near 1": 1 / small}
+        return {name: w / total(w, axis=-1, keepdims=True) for name, w in kinds.items()}
+
+    def rational(self, noise: Any) -> Any:
+        square = noise * noise
+        return square / total(square, axis=-1, keepdims=True)
+
 
 @dataclass(frozen=True)
 class OneHot(Domain):
@@ -296,6 +521,11 @@ class OneHot(Domain):
         order = argsort(argsort(noise)) if noise.ndim == 1 else noise.argsort(axis=-1).argsort(axis=-1)
         return noise * 0 + (order == noise.shape[-1] - 1)
 
+    def special(self, noise: Any) -> dict[str, Any]:
+        if 0 in noise.shape:
+            return {}
+        return {"the first class": self.point(-_ranks(0 * noise)), "the last class": self.point(_ranks(0 * noise))}
+
 
 @dataclass(frozen=True)
 class Signs(Domain):
@@ -311,6 +541,9 @@ class Signs(Domain):
     def point(self, noise: Any, spread: float = 1.0) -> Any:
         del spread
         return choose(noise < 0, -ones_like(noise), 1.0)
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        return {} if 0 in noise.shape else {"all positive": ones_like(noise), "all negative": -ones_like(noise)}
 
 
 @dataclass(frozen=True)
@@ -330,6 +563,23 @@ class Symmetric(Domain):
     def tangent(self, point: Any, noise: Any) -> Any:
         del point
         return sym(noise)
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        if 0 in noise.shape:
+            return {}
+        n, V = noise.shape[0], eigh(sym(noise))[1]
+        kinds = {"zero": 0 * noise, "negative zeros": -absolute(0 * noise), "negative definite": -_spectra(noise)["condition 1"]}
+        if n > 1:
+            d = _singular_values(n, 1.0, noise)
+            kinds |= _diagonals(noise) | {"all entries equal": 0 * noise + 1}
+            kinds |= {name: A for name, A in _spectra(noise).items() if "condition" not in name}
+            kinds["rank 1 less than full"] = sym((V * (d * _before_last(n, 1, noise))) @ V.mT)
+        if n > 2:
+            kinds["rank 2 less than full"] = sym((V * (d * _before_last(n, 2, noise))) @ V.mT)
+        return {name: self.scale * A for name, A in kinds.items()}
+
+    def rational(self, noise: Any) -> Any:
+        return self.scale * sym(noise)
 
 
 @dataclass(frozen=True)
@@ -356,6 +606,22 @@ class SimpleSpectrum(Symmetric):
             return FAR
         return _reach(smallest(lam[1:] - lam[:-1]) / 2, tangent)
 
+    def special(self, noise: Any) -> dict[str, Any]:
+        n = noise.shape[0] if 0 not in noise.shape else 0
+        if n < 2:
+            return {"zero": 0 * noise} if n else {}
+        V = eigh(sym(noise))[1]
+        lam = 1 + _ranks(diagonal(noise) * 0)
+        spectra = {
+            "eigenvalues 1e-4 apart": concat([lam[:1], lam[:1] * (1 + 1e-4), lam[2:]]),
+            "eigenvalues 1e-8 apart": concat([lam[:1], lam[:1] * (1 + 1e-8), lam[2:]]),
+            "an eigenvalue zero": lam - 1,
+            "opposite eigenvalues": concat([-lam[1:2], lam[1:]]),
+            "negative definite": -lam,
+        }
+        kinds = {name: sym((V * mu) @ V.mT) for name, mu in spectra.items()} | {"diagonal": _diagonals(noise)["diagonal"]}
+        return {name: self.scale * S for name, S in kinds.items()}
+
 
 @dataclass(frozen=True)
 class PositiveDefinite(Symmetric):
@@ -377,6 +643,15 @@ class PositiveDefinite(Symmetric):
         if 0 in point.shape:
             return FAR
         return _reach(eigh(point)[0][0], tangent)
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        if 0 in noise.shape:
+            return {}
+        return {name: self.scale * K for name, K in {**_spectra(noise), **_diagonals(noise)}.items()}
+
+    def rational(self, noise: Any) -> Any:
+        L = LowerTriangular(self.dims).rational(noise)
+        return self.scale * L @ L.mT
 
 
 @dataclass(frozen=True)
@@ -401,6 +676,18 @@ class FullRank(Domain):
         if 0 in point.shape:
             return FAR
         return _reach(thin_svd(point)[1][-1], tangent)
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        if 0 in noise.shape:
+            return {}
+        U, s, Vt = thin_svd(noise)
+        ladders = {name.format("singular values"): (U * ladder) @ Vt for name, ladder in _ladders(s.shape[0], noise).items()}
+        kinds = {**ladders, "ones on the diagonal": eye(noise.shape[0], noise, noise.shape[1])}
+        if self._square:
+            kinds |= (
+                _of_both_signs(self.point(noise)) | _plain(noise) | {"ones on the other diagonal": flip(kinds["ones on the diagonal"], 0)}
+            )
+        return {name: self.scale * A for name, A in kinds.items()}
 
 
 @dataclass(frozen=True)
@@ -431,6 +718,16 @@ class DistinctSingularValues(FullRank):
         gap = smallest(s[:-1] - s[1:]) / 2 if s.shape[0] > 1 else s[-1]
         return _reach(min(gap, s[-1]), tangent)
 
+    def special(self, noise: Any) -> dict[str, Any]:
+        kinds = super().special(noise)
+        for name in ("condition 1", "repeated singular values", "ones on the diagonal", "ones on the other diagonal", "identity"):
+            kinds.pop(name, None)
+        if min(noise.shape) > 1:
+            U, s, Vt = thin_svd(noise)
+            close = concat([s[:1], s[:1] * (1 - 1e-4), _singular_values(s.shape[0], 1.0, noise)[2:] * s[:1]])
+            kinds["singular values 1e-4 apart"] = self.scale * (U * close) @ Vt
+        return kinds
+
 
 @dataclass(frozen=True)
 class LowerTriangular(Domain):
@@ -455,6 +752,18 @@ class LowerTriangular(Domain):
     def reach(self, point: Any, tangent: Any) -> float:
         return _entrywise_reach(diagonal(point), diagonal(tangent))
 
+    def special(self, noise: Any) -> dict[str, Any]:
+        n = noise.shape[0]
+        if n < 2:
+            return {"identity": self.scale * eye(n, noise)} if n else {}
+        kinds = {**_diagonals(noise), "ones on the diagonal": tril(noise, -1) + eye(n, noise)}
+        kinds |= {f"condition 1e{k}": self.point(noise, 10.0**k) / self.scale for k in (4, 8, 12)}
+        return {name: self.scale * L for name, L in kinds.items()}
+
+    def rational(self, noise: Any) -> Any:
+        d = diagonal(noise)
+        return self.scale * (tril(noise, -1) + (d * d + 0.25)[:, None] * eye(noise.shape[0], noise))
+
 
 @dataclass(frozen=True)
 class UpperTriangular(LowerTriangular):
@@ -472,6 +781,13 @@ class UpperTriangular(LowerTriangular):
     def tangent(self, point: Any, noise: Any) -> Any:
         del point
         return triu(noise)
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        kinds = LowerTriangular(self.dims, scale=self.scale).special(noise.mT)
+        return {name: L.mT for name, L in kinds.items()}
+
+    def rational(self, noise: Any) -> Any:
+        return super().rational(noise.mT).mT
 
 
 @dataclass(frozen=True)
@@ -491,6 +807,12 @@ class Skew(Domain):
     def tangent(self, point: Any, noise: Any) -> Any:
         del point
         return skew(noise)
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        return {} if 0 in noise.shape else {"zero": 0 * noise, "negative zeros": -absolute(0 * noise)}
+
+    def rational(self, noise: Any) -> Any:
+        return self.scale * skew(noise)
 
 
 @dataclass(frozen=True)
@@ -514,6 +836,18 @@ class Orthonormal(Domain):
     def tangent(self, point: Any, noise: Any) -> Any:
         return noise - point @ sym(point.mT @ noise)
 
+    def special(self, noise: Any) -> dict[str, Any]:
+        if 0 in noise.shape:
+            return {}
+        Q = eye(noise.shape[0], noise, noise.shape[1])
+        return {"ones on the diagonal": Q, "minus ones on the diagonal": -Q, "ones on the other diagonal": flip(Q, 0)}
+
+    def rational(self, noise: Any) -> Any:
+        rows, columns = noise.shape
+        S = skew(concat([noise, zeros((rows, rows - columns), noise)], axis=1))
+        I = eye(rows, noise)
+        return solve(I + S, I - S)[:, :columns]  # Cayley's transform of a skew-symmetric matrix
+
 
 @dataclass(frozen=True)
 class DominantColumns(Domain):
@@ -535,6 +869,20 @@ class DominantColumns(Domain):
     def reach(self, point: Any, tangent: Any) -> float:
         excess = 2 * absolute(diagonal(point)) - total(absolute(point), axis=0)
         return _entrywise_reach(excess, total(absolute(tangent), axis=0))
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        if 0 in noise.shape:
+            return {}
+        identity = eye(noise.shape[0], noise)
+        barely = noise * (1 - identity) + (total(absolute(noise * (1 - identity)), axis=0) + 1e-4) * identity
+        kinds = {"identity": identity, "minus identity": -identity, "barely dominant": barely, **_diagonals(noise)}
+        return {name: self.scale * A for name, A in kinds.items()}
+
+    def rational(self, noise: Any) -> Any:
+        d = diagonal(noise)
+        identity = eye(noise.shape[0], noise)
+        others = total((1 + noise * noise) * (1 - identity), axis=0)  # at least twice their magnitudes
+        return self.scale * (noise * (1 - identity) + (d + 1 / d) * (1 + others) * identity)  # |d + 1/d| is at least 2
 
 
 @dataclass(frozen=True)
@@ -560,6 +908,24 @@ class RealSpectrum(Domain):
         s = thin_svd(V)[1]  # no eigenvalue moves farther than the condition number of V times the change (Bauer and Fike)
         return _reach(smallest(lam[1:] - lam[:-1]) * s[-1] / (2 * s[0]), tangent)
 
+    def special(self, noise: Any) -> dict[str, Any]:
+        n = noise.shape[0]
+        if n < 2:
+            return {"zero": 0 * noise} if n else {}
+        V = eye(n, noise) + Contraction(self.dims).point(noise)
+        lam = 1 + _ranks(diagonal(noise) * 0)
+        spectra = {"eigenvalues 1e-4 apart": concat([lam[:1], lam[:1] * (1 + 1e-4), lam[2:]]), "an eigenvalue zero": lam - 1}
+        kinds = {name: (V * mu) @ inv(V) for name, mu in spectra.items()} | {"diagonal": _diagonals(noise)["diagonal"]}
+        kinds |= {
+            "triangular": triu(noise, 1) + lam * eye(n, noise),
+            "symmetric": SimpleSpectrum(self.dims).special(noise)["an eigenvalue zero"],
+        }
+        return {name: self.scale * A for name, A in kinds.items()}
+
+    def rational(self, noise: Any) -> Any:
+        V = eye(noise.shape[0], noise) + Contraction(self.dims).rational(noise)
+        return self.scale * (V * diagonal(noise)) @ inv(V)
+
 
 @dataclass(frozen=True)
 class Contraction(Domain):
@@ -578,8 +944,63 @@ class Contraction(Domain):
     def reach(self, point: Any, tangent: Any) -> float:
         return _reach(1 - norm(point), tangent)
 
+    def special(self, noise: Any) -> dict[str, Any]:
+        if 0 in noise.shape:
+            return {}
+        kinds = {"zero": 0 * noise, "negative zeros": -absolute(0 * noise)}
+        if noise.shape[0] > 1:
+            U, s, Vt = thin_svd(noise)
+            ladder = _ladders(s.shape[0], noise)
+            kinds |= {"nilpotent": self.point(triu(noise, 1)), "symmetric": self.point(sym(noise))}
+            kinds |= {"of norm near one half": 0.499 * (U * ladder["condition 1"]) @ Vt}
+            kinds["rank 1 less than full"] = self.point((U * (s * _before_last(s.shape[0], 1, noise))) @ Vt)
+        return kinds
+
+    def rational(self, noise: Any) -> Any:
+        return noise / (2 * (1 + total(noise * noise)))
+
+
+@dataclass(frozen=True, eq=False)
+class Near(Domain):
+    """The neighbourhood of one array: itself, and points a relative 1e-6 and 1e-3 away from it in every entry."""
+
+    centre: Any = None
+
+    word: ClassVar[str] = "given"
+
+    @property
+    def latex(self) -> str:
+        return r"\text{near the given array}"
+
+    def __str__(self) -> str:
+        return f"near the given {super().__str__().removeprefix(self.word + ' ')}"
+
+    def point(self, noise: Any, spread: float = 1.0) -> Any:
+        if self.held:
+            return self.centre
+        return self.centre * (1 + (0.0 if spread == 1 else 1e-6 if spread > 10 else 1e-3) * noise)
+
+    def reach(self, point: Any, tangent: Any) -> float:
+        """The nearest place where a function of such an array may well cease to be analytic.
+
+        Nothing is known of the function: an entry that changes its sign, a matrix that loses rank, eigenvalues that meet.
+        """
+        magnitude = choose(point == 0, FAR + absolute(point), absolute(point))
+        reached = _entrywise_reach(magnitude, tangent)
+        if point.ndim == 2 and 0 not in point.shape:
+            s = thin_svd(point)[1]
+            reached = min(reached, _reach(s[-1], tangent)) if s[-1] > 0 else reached
+        return reached
+
 
 # --- how a rule names them ---------------------------------------------------------------------------------------------------
+
+
+def near(centre: Any) -> Domain:
+    """The neighbourhood of a NumPy array; one of integers or truth values is held."""
+    floating = is_floating(centre)
+    dims = " ".join(str(length) for length in centre.shape)
+    return Near(_dimensions(dims), held=not floating, centre=centre * 1.0 if floating else centre)
 
 
 def held(domain: Domain) -> Domain:

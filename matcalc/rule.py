@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import WRAPPER_ASSIGNMENTS, cached_property
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar
 
 from matcalc.array import as_array, is_array, is_floating, kind, like, ones_like, parts, reshape, stack, zeros_like
 from matcalc.domain import Domain
@@ -33,6 +33,11 @@ class Linearization(Generic[Value]):
     jvp: Callable[..., Value]
     vjp: Callable[..., Any]
     jacobian: Callable[[], Any] | None = None
+
+
+def unclaimed(*arguments: Any) -> Any:
+    """Stands in a linearization for a jvp or vjp that nobody claims to know."""
+    raise NotImplementedError(f"this derivative is not claimed, but was asked for at {len(arguments)} arguments")
 
 
 class Subject(Hashable, Protocol):
@@ -63,6 +68,32 @@ class Subject(Hashable, Protocol):
         """The function alone, which is all that an oracle may see."""
         raise NotImplementedError
 
+    @property
+    def mapped(self) -> bool:
+        """Whether JAX can run function and value at many points at once; otherwise they are asked one by one, on NumPy."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Built:
+    """A second way to the same function: factors are chosen first, and the inputs are built from them.
+
+    `domains` are those of what is chosen. `factors`, where given, takes that to the factors as the rule would return them (in its
+    order, with its signs); `build` takes the factors to the inputs, and `value` to the rule's value there, which is all of the
+    factors unless it is given. All three must make sense for complex numbers too: they are differentiated by a complex step.
+    """
+
+    domains: dict[str, Domain]
+    build: Callable[..., Any]
+    factors: Callable[..., Any] | None = None
+    value: Callable[..., Any] | None = None
+
+    def graph(self, *chosen: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """The inputs that are built from what is chosen, and the value that the rule must have there."""
+        factors = chosen if self.factors is None else parts(self.factors(*chosen))
+        value = factors if self.value is None else parts(self.value(*factors))
+        return parts(self.build(*factors)), value
+
 
 @dataclass(frozen=True, eq=False)
 class Rule(Generic[Inputs, Value]):
@@ -75,7 +106,9 @@ class Rule(Generic[Inputs, Value]):
     function: Callable[Inputs, Linearization[Value]]
     domains: dict[str, Domain]
     sources: tuple[Source, ...]
+    built: tuple[Built, ...] = ()
     differentiated: tuple[str, ...] = field(init=False)
+    mapped: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self.__dict__.update({name: getattr(self.function, name) for name in WRAPPER_ASSIGNMENTS if hasattr(self.function, name)})
@@ -284,6 +317,39 @@ def rule(*sources: Source, **domains: Domain) -> Callable[[Callable[Inputs, Line
 
     def declare(function: Callable[Inputs, Linearization[Value]]) -> Rule[Inputs, Value]:
         return Rule(function, domains, sources)
+
+    return declare
+
+
+def built_from(
+    build: Callable[..., Any],
+    /,
+    *,
+    factors: Callable[..., Any] | None = None,
+    value: Callable[..., Any] | None = None,
+    **domains: Domain,
+) -> Callable[[Rule[Inputs, Value]], Rule[Inputs, Value]]:
+    """Declare how the inputs of a rule are built from its value, above `@rule`; see `Built` for what the arguments mean.
+
+    `@built_from(lambda L: L @ L.mT, L=lower_triangular("n"))` says what a Cholesky factor is without computing one, so that the
+    rule can be asked to give back factors, and tangents of factors, that are known beforehand.
+    May stand several times, for instance once for tall matrices and once for wide ones.
+    Raises TypeError if the domains are not those of the arguments, ValueError if they name a size that the rule's inputs lack.
+    """
+
+    def declare(built: Rule[Inputs, Value]) -> Rule[Inputs, Value]:
+        chosen = list(inspect.signature(factors or build).parameters)
+        if chosen != list(domains):
+            raise TypeError(
+                f"{built.name} is built from ({', '.join(chosen)}) but gives domains for ({', '.join(domains)}); "
+                "name the same factors in the same order"
+            )
+        known = {d.name for domain in built.domains.values() for d in domain.dims}
+        for name, domain in domains.items():
+            for d in domain.dims:
+                if d.fixed is None and d.name not in known:
+                    raise ValueError(f"{built.name} is built from {name} with the size {d.name}, which none of its inputs has")
+        return replace(built, built=(*built.built, Built(domains, build, factors, value)))
 
     return declare
 

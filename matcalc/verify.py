@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from matcalc import property as properties
-from matcalc.array import as_array, parts
+from matcalc.array import parts
 from matcalc.cases import PROFILES, Batch, Profile, draw, empty_groups, groups, nearby, strategy
-from matcalc.oracle import autodiff, differences, frameworks
+from matcalc.oracle import autodiff, complex_step, differences, frameworks
 from matcalc.particulars import unjudged
 from matcalc.property import Answers, Comparison, FaultError, Tally, Yardstick, first_line, without_rounding
+from matcalc.rule import Rule
 from matcalc.verdict import Counterexample, Curve, Evidence, Status, Verdict, Worst
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from matcalc.oracle.differences import Difference
     from matcalc.rule import Subject
 
     Floats = NDArray[np.float64]
@@ -42,10 +44,11 @@ class Observation:
 
     batch: Batch
     autodiff: autodiff.Autodiff | None
-    differences: tuple[differences.Difference, ...]
+    differences: tuple[Difference, ...]
     steps: Floats
     stick: Yardstick
     untraceable: str = ""
+    complex_step: tuple[Difference, ...] = ()  # where JAX has no say and the function is analytic
 
 
 def verify(rule: Subject, *, seed: int = 0, profile: str = "default") -> Verdict:
@@ -82,7 +85,7 @@ def prepare(*, cache: Path | None = None) -> None:
 # --- asking the oracles --------------------------------------------------------------------------------------------------------
 
 
-def observe(rule: Subject, *, seed: int, profile: Profile) -> list[Observation]:
+def observe(rule: Subject, *, seed: int, profile: Profile, traced: bool = True) -> list[Observation]:
     """Cases of several shapes, and what the oracles say of the function there.
 
     Raises FaultError if the rule cannot be called on its own domains at all.
@@ -95,7 +98,7 @@ def observe(rule: Subject, *, seed: int, profile: Profile) -> list[Observation]:
         except Exception as error:
             where = ", ".join(f"{name} = {size}" for name, size in sizes.items()) or "its only size"
             raise FaultError("value", f"{rule.name} raises {type(error).__name__} at {where}: {first_line(error)}") from error
-        observations.append(look(rule, batch))
+        observations.append(look(rule, batch, traced=traced))
     sticks = properties.levelled([seen.stick for seen in observations])
     return [replace(seen, stick=stick) for seen, stick in zip(observations, sticks, strict=True)]
 
@@ -111,44 +114,61 @@ def look(rule: Subject, batch: Batch, *, traced: bool = True) -> Observation:
         untraceable = ""
     except autodiff.CannotTraceError as error:
         oracle, untraceable = None, str(error)
-    stencil = oracle.stencil if oracle else _stencil(function, batch, offsets)
-    values = oracle.value if oracle else _values(function, batch)
+    run = _runner(rule)
+    places = [np.concatenate([x[:, None], near], axis=1) for x, near in zip(batch.inputs, batch.neighbours, strict=True)]
+    stencil = oracle.stencil if oracle else _stencil(run, batch, offsets)
+    values = oracle.value if oracle else _at_places(run, places)
     found = tuple(differences.extrapolate(s, v[:, :1], h, properties.noise(v, 2)[:, None]) for s, v in zip(stencil, values, strict=True))
-    stick = properties.yardstick(batch, oracle or _as_autodiff(batch, values, found))
-    return Observation(batch, oracle, found, h, stick, untraceable)
+    if oracle is not None:
+        return Observation(batch, oracle, found, h, properties.yardstick(batch, oracle), untraceable)
+    exact = complex_step.along(run, batch.free, places, batch.tangents)
+    if exact is None or not complex_step.trustworthy(exact, found):
+        known = _as_autodiff(batch, values, [d.value[:, None] for d in found])
+        return Observation(batch, None, found, h, properties.yardstick(batch, known), untraceable)
+    exact_too = tuple(replace(d, value=x[:, 0], error=np.where(d.kink, np.inf, 0.0)) for x, d in zip(exact, found, strict=True))
+    return Observation(batch, None, found, h, properties.yardstick(batch, _as_autodiff(batch, values, exact)), untraceable, exact_too)
 
 
-def _stencil(function: Callable[..., Any], batch: Batch, offsets: Floats) -> tuple[Floats, ...]:
-    """The function's values along each tangent, one call each."""
-    rows = [
-        [
-            differences.evaluate(function, batch.point(k), batch.free, [t[k, p] for t in batch.tangents], offsets[k, p])
-            for p in range(offsets.shape[1])
-        ]
-        for k in range(batch.count)
-    ]
-    arrays = range(len(batch.cotangents))
-    return tuple(np.stack([np.stack([probe[a] for probe in row]) for row in rows]) for a in arrays)
+def _runner(rule: Subject) -> Callable[[Sequence[Any]], tuple[Floats, ...]]:
+    """The function's values at points stacked along the first axis: at once where the subject knows how, else one by one."""
+
+    def one_by_one(points: Sequence[Any]) -> tuple[Any, ...]:
+        rows = [[np.asarray(v) for v in parts(rule.value(*point))] for point in zip(*points, strict=True)]
+        return tuple(np.stack(column) for column in zip(*rows, strict=True))
+
+    return partial(autodiff.run, rule.value) if rule.mapped else one_by_one
 
 
-def _values(function: Callable[..., Any], batch: Batch) -> tuple[Floats, ...]:
-    """The function's values at each case and its neighbours, one call each."""
-    rows = []
-    for k in range(batch.count):
-        near = [tuple(x[k, m] for x in batch.neighbours) for m in range(batch.neighbours[0].shape[1])]
-        places = [parts(function(*point)) for point in (batch.point(k), *near)]
-        rows.append([np.stack([np.asarray(as_array(v)) for v in arrays]) for arrays in zip(*places, strict=True)])
-    return tuple(np.stack(arrays) for arrays in zip(*rows, strict=True))
+def _stencil(run: Callable[[Sequence[Any]], tuple[Floats, ...]], batch: Batch, offsets: Floats) -> tuple[Floats, ...]:
+    """The function's values along each tangent: (cases, probes, offsets, *value shape)."""
+    points = []
+    for i, x in enumerate(batch.inputs):
+        here = np.broadcast_to(x[:, None, None], (*offsets.shape, *x.shape[1:]))
+        if i in batch.free:
+            tangent = batch.tangents[batch.free.index(i)]
+            here = here + offsets.reshape(*offsets.shape, *(1,) * (x.ndim - 1)) * tangent[:, :, None]
+        points.append(here.reshape(-1, *x.shape[1:]))
+    return tuple(v.reshape(*offsets.shape, *v.shape[1:]) for v in run(points))
 
 
-def _as_autodiff(batch: Batch, values: tuple[Floats, ...], found: Sequence[differences.Difference]) -> autodiff.Autodiff:
-    """What differences know in the place of what autodiff would: the size of the derivative, as far as the tangents show it."""
-    gain = np.sum([np.sum(c * d.value, axis=tuple(range(2, c.ndim))) for c, d in zip(batch.cotangents, found, strict=True)], axis=0)
+def _at_places(run: Callable[[Sequence[Any]], tuple[Floats, ...]], places: Sequence[Floats]) -> tuple[Floats, ...]:
+    """The function's values at each case and its neighbours: (cases, places, *value shape)."""
+    values = run([x.reshape(-1, *x.shape[2:]) for x in places])
+    return tuple(v.reshape(*places[0].shape[:2], *v.shape[1:]) for v in values)
+
+
+def _as_autodiff(batch: Batch, values: tuple[Floats, ...], along: Sequence[Floats]) -> autodiff.Autodiff:
+    """What directional derivatives (case, place, probe, ...) know in the place of what autodiff would.
+
+    The size of the gradient, as far as the tangents show it.
+    """
+    gain = np.sum([np.sum(c[:, None] * x, axis=tuple(range(3, x.ndim))) for c, x in zip(batch.cotangents, along, strict=True)], axis=0)
     vjp = []
     for tangent in batch.tangents:
         squared = np.sum(tangent**2, axis=tuple(range(2, tangent.ndim)), keepdims=True)
-        vjp.append((gain.reshape(*gain.shape, *(1,) * (tangent.ndim - 2)) / np.where(squared > 0, squared, 1.0) * tangent)[:, None])
-    return autodiff.Autodiff(values, tuple(d.value[:, None] for d in found), tuple(vjp), ())
+        unit = (tangent / np.where(squared > 0, squared, 1.0))[:, None]
+        vjp.append(gain.reshape(*gain.shape, *(1,) * (tangent.ndim - 2)) * unit)
+    return autodiff.Autodiff(values, tuple(along), tuple(vjp), ())
 
 
 # --- weighing the evidence -----------------------------------------------------------------------------------------------------
@@ -165,13 +185,13 @@ def judge(rule: Subject, observations: Sequence[Observation], *, elsewhere: bool
 
     Raises FaultError if it cannot be compared.
     """
-    answered = [(seen, properties.ask(rule, seen.batch)) for seen in observations]
+    answered = [(seen, _ask(rule, seen.batch)) for seen in observations]
     tallies = _tallies(rule, answered, elsewhere=elsewhere)
     evidence = [tally.evidence() for tally in tallies]
     cases = sum(seen.batch.count for seen, _ in answered)
     if answered:  # `ask` raises where shapes or purity do not hold
         evidence += [Evidence(word, "itself", Status.VERIFIED, cases) for word in ("shape", "pure")]
-        evidence += [_dtypes(rule, answered[0][0].batch), _empties(rule)]
+        evidence += [_dtypes(rule, answered[0][0].batch), _empties(rule)] if isinstance(rule, Rule) else []
     evidence = [replace(e, note=_sentence(rule, e)) if e.status is Status.REFUTED else e for e in evidence]
     status, reason = _weigh(rule, evidence, answered)
     conditions = np.concatenate([seen.stick.condition for seen, _ in answered]) if answered else np.zeros(0)
@@ -188,10 +208,20 @@ def judge(rule: Subject, observations: Sequence[Observation], *, elsewhere: bool
     )
 
 
+def _ask(rule: Subject, batch: Batch) -> Answers:
+    """What the rule says of a batch, asked at once if it can be."""
+    if not rule.mapped:
+        return properties.ask(rule, batch)
+    try:
+        return properties.ask(rule, batch, autodiff.run)
+    except autodiff.CannotTraceError:
+        return properties.ask(rule, batch)
+
+
 def contradicted(rule: Subject, batch: Batch, *, traced: bool = True) -> list[str]:
     """Sentences about the properties that fail at the cases of one batch: what a test can assert to be empty."""
     try:
-        seen, answers = look(rule, batch, traced=traced), properties.ask(rule, batch)
+        seen, answers = look(rule, batch, traced=traced), _ask(rule, batch)
         evidence = [tally.evidence() for tally in _tallies(rule, [(seen, answers)], elsewhere=False)]
     except FaultError as fault:
         return [fault.sentence]
@@ -216,7 +246,7 @@ def _tallies(rule: Subject, answered: Sequence[tuple[Observation, Answers]], *, 
                 batch = nearby(rule, seen.batch, k)
                 near = look(rule, batch, traced=seen.autodiff is not None)
                 near = replace(near, stick=properties.raised(near.stick, seen.stick))
-                others.append(_compare_all(rule, near, properties.ask(rule, batch), {}, elsewhere=here_too))
+                others.append(_compare_all(rule, near, _ask(rule, batch), {}, elsewhere=here_too))
             for key in doubtful:
                 beside = [other[key] for other in others if key in other]
                 compared[key] = [without_rounding(c, [arrays[k] for arrays in beside]) for k, c in enumerate(compared[key])]
@@ -240,12 +270,15 @@ def _compare_all(rule: Subject, seen: Observation, answers: Answers, notes: dict
         compared["vjp", "JAX reverse"] = properties.vjp_is_derivative(rule, answers, batch, oracle, stick)
     compared["jvp", "finite differences"] = properties.jvp_is_difference(answers, seen.differences, stick)
     compared["vjp", "finite differences"] = properties.vjp_is_difference(answers, batch, seen.differences, stick)
+    if seen.complex_step:
+        compared["jvp", "complex step"] = properties.jvp_is_difference(answers, seen.complex_step, stick)
+        compared["vjp", "complex step"] = properties.vjp_is_difference(answers, batch, seen.complex_step, stick)
     compared["adjoint", "itself"] = properties.maps_are_adjoint(answers, batch, stick)
     compared["linear", "itself"] = properties.maps_are_linear(answers, stick)
     compared["structure", "itself"] = properties.gradient_keeps_structure(rule, answers, batch, stick)
     for name, run, rows in _libraries(batch) if elsewhere and oracle is not None else ():
         try:
-            answer = run(_everything(rule), _arguments(batch, rows))
+            answer = run(properties.everything(rule), _arguments(batch, rows))
         except Exception as error:  # noqa: BLE001  (a rule may use what the other library lacks)
             notes["agreement", name] = f"{rule.name} does not run on {name}: {type(error).__name__}: {first_line(error)}"
             continue
@@ -260,7 +293,7 @@ def _weigh(rule: Subject, evidence: Sequence[Evidence], answered: Sequence[tuple
         return Status.REFUTED, max(refuted, key=lambda e: e.margin).note
     if not any(e.cases for e in evidence):
         return Status.VACUOUS, f"{rule.name} has no case: its domains admit no size that was tried"
-    for word in ("jvp", "vjp"):
+    for word in [word for word in ("jvp", "vjp") if not answered or getattr(answered[0][1], word)]:
         beside = [e for e in evidence if e.property == word]
         if not any(e.status.good for e in beside):
             untraceable = next((seen.untraceable for seen, _ in answered if seen.untraceable), "")
@@ -292,10 +325,12 @@ def _accuracies(rule: Subject, answered: Sequence[tuple[Observation, Answers]]) 
     """Relative error of the vjp beside JAX's at every case (of the jvp beside the difference where JAX has no say)."""
     found = []
     for seen, answers in answered:
-        if seen.autodiff is not None:
+        if seen.autodiff is not None and answers.vjp:
             compared = properties.vjp_is_derivative(rule, answers, seen.batch, seen.autodiff, seen.stick)
-        else:
+        elif answers.jvp:
             compared = properties.jvp_is_difference(answers, seen.differences, seen.stick)
+        else:
+            compared = properties.vjp_is_difference(answers, seen.batch, seen.differences, seen.stick)
         found.append(np.max([np.where(c.scale > 0, c.error / np.where(c.scale > 0, c.scale, 1), 0.0) for c in compared], axis=(0, 2)))
     return np.concatenate(found) if found else np.zeros(0)
 
@@ -303,7 +338,8 @@ def _accuracies(rule: Subject, answered: Sequence[tuple[Observation, Answers]]) 
 def _curve(answered: tuple[Observation, Answers]) -> Curve:
     """Error against step of the plain central difference, at the batch's first case and probe."""
     seen, answers = answered
-    found, mine = seen.differences[0], answers.jvp[0][0, 0]
+    found = seen.differences[0]
+    mine = answers.jvp[0][0, 0] if answers.jvp else found.value[0, 0]
     size = float(np.linalg.norm(mine)) or 1.0
     h = seen.steps[0, 0].ravel()
     errors = [float(np.linalg.norm(d - mine)) / size for d in found.plain[0, 0]]
@@ -319,19 +355,6 @@ def _curve(answered: tuple[Observation, Answers]) -> Curve:
 # --- on other libraries, in single precision, on nothing at all ---------------------------------------------------------------
 
 
-@lru_cache(maxsize=4)
-def _everything(rule: Subject) -> Callable[..., Any]:
-    """Value, jvp and vjp as one function of inputs, tangents and cotangents."""
-    count, free = len(rule.domains), len(rule.differentiated)
-
-    def function(*arrays: Any) -> tuple[Any, ...]:
-        at = rule.function(*arrays[:count])
-        tangents, cotangents = arrays[count : count + free], arrays[count + free :]
-        return (*parts(at.value), *parts(at.jvp(*tangents)), *parts(at.vjp(*cotangents)))
-
-    return function
-
-
 def _libraries(batch: Batch) -> list[tuple[str, Callable[..., Any], int]]:
     """The other array libraries a rule is run on: JAX compiled and mapped over all cases, PyTorch one case at a time."""
     found: list[tuple[str, Callable[..., Any], int]] = [("JAX", autodiff.run, batch.count)]
@@ -341,7 +364,7 @@ def _libraries(batch: Batch) -> list[tuple[str, Callable[..., Any], int]]:
 
 
 def _arguments(batch: Batch, rows: int) -> list[Floats]:
-    """Inputs, tangents and cotangents (first probe) of the first cases, in the order in which `_everything` takes them."""
+    """Inputs, tangents and cotangents (first probe) of the first cases, in the order in which `everything` takes them."""
     return [x[:rows] for x in (*batch.inputs, *(t[:, 0] for t in batch.tangents), *(c[:, 0] for c in batch.cotangents))]
 
 
@@ -397,7 +420,7 @@ def smallest_counterexample(rule: Subject, seed: int) -> Counterexample | None:
     from hypothesis.errors import HypothesisException
 
     def refuted(batch: Batch) -> bool:
-        return any(tally.worst[0] > 1 for tally in _tallies(rule, [(look(rule, batch), properties.ask(rule, batch))], elsewhere=False))
+        return any(tally.worst[0] > 1 for tally in _tallies(rule, [(look(rule, batch), _ask(rule, batch))], elsewhere=False))
 
     limits = settings(
         max_examples=60,
@@ -410,7 +433,7 @@ def smallest_counterexample(rule: Subject, seed: int) -> Counterexample | None:
         batch = find(strategy(rule, largest=3), refuted, settings=limits, random=Random(seed))  # noqa: S311
     except (HypothesisException, ValueError, FaultError):
         return None
-    answered = [(look(rule, batch), properties.ask(rule, batch))]
+    answered = [(look(rule, batch), _ask(rule, batch))]
     return _counterexample(rule, _tallies(rule, answered, elsewhere=False), answered)
 
 
@@ -460,6 +483,8 @@ def _rivals(  # noqa: PLR0911  (one answer for each property)
         case "jvp", _:
             witnesses = {"JAX forward": oracle.jvp[array][case, 0, probe]} if oracle is not None else {}
             witnesses["finite differences"] = seen.differences[array].value[case, probe]
+            if seen.complex_step:
+                witnesses["complex step"] = seen.complex_step[array].value[case, probe]
             return {"rule": answers.jvp[array][case, probe], tally.oracle: witnesses.pop(tally.oracle), **witnesses}
         case "vjp", autodiff.Autodiff() if tally.oracle == "JAX reverse":
             return {"rule": answers.vjp[array][case, probe], "JAX reverse": oracle.vjp[array][case, 0, probe]}
@@ -474,7 +499,7 @@ def _rivals(  # noqa: PLR0911  (one answer for each property)
         case "agreement", _:
             everything = [*(v[case] for v in answers.value), *(x[case, 0] for x in (*answers.jvp, *answers.vjp))]
             run = next(run for name, run, _ in _libraries(batch) if name == tally.oracle)
-            return {"NumPy": everything[array], tally.oracle: run(_everything(rule), _arguments(batch, batch.count))[array][case]}
+            return {"NumPy": everything[array], tally.oracle: run(properties.everything(rule), _arguments(batch, batch.count))[array][case]}
         case _:
             pass
     return _paired_rivals(tally, seen, answers, case, probe)
@@ -483,12 +508,16 @@ def _rivals(  # noqa: PLR0911  (one answer for each property)
 def _paired_rivals(tally: Tally, seen: Observation, answers: Answers, case: int, probe: int) -> dict[str, Any]:
     """The inner product of cotangent and jvp, or of vjp and tangent, by everyone who has a word on it."""
     batch, oracle = seen.batch, seen.autodiff
-    mine, pushed = properties.pairings(answers, batch, answers.jvp)
-    found = {"vjp of the rule": mine, "jvp of the rule": pushed}
-    found["finite differences"] = properties.pairings(answers, batch, [d.value for d in seen.differences])[1]
+    differences_ = [d.value for d in seen.differences]
+    mine, by_differences = properties.pairings(answers, batch, differences_)
+    found: dict[str, Floats] = {"vjp of the rule": mine, "finite differences": by_differences}
+    if answers.jvp:
+        found["jvp of the rule"] = properties.pairings(answers, batch, answers.jvp)[1]
+    if seen.complex_step:
+        found["complex step"] = properties.pairings(answers, batch, [d.value for d in seen.complex_step])[1]
     if oracle is not None:
-        found["JAX reverse"] = properties.pairings(replace(answers, vjp=tuple(g[:, 0] for g in oracle.vjp)), batch, answers.jvp)[0]
-    first = ["vjp of the rule", "finite differences" if tally.oracle == "finite differences" else "jvp of the rule"]
+        found["JAX reverse"] = properties.pairings(replace(answers, vjp=tuple(g[:, 0] for g in oracle.vjp)), batch, differences_)[0]
+    first = ["vjp of the rule", tally.oracle if tally.oracle in found else "jvp of the rule"]
     return {name: found[name][case, probe] for name in (*first, *(name for name in found if name not in first))}
 
 

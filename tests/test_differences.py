@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcalc.oracle.differences import evaluate, extrapolate, offsets, steps
+from matcalc.oracle.differences import extrapolate, offsets, steps
 
 
 def derivative(f: Callable[[Any], Any], x: float, reach: float = np.inf) -> tuple[float, float, bool]:
@@ -74,16 +74,3 @@ def test_an_estimate_from_outside_the_disc_would_lie() -> None:
     value, error, _ = derivative(lambda x: 1 / x, 1e-6)
     assert capped < 1e-6 * 1e12
     assert error > 1e-6 * 1e12 or abs(value + 1e12) > 10 * error
-
-
-def test_evaluate_moves_only_what_is_differentiated() -> None:
-    """The function is called at point + offset * tangent for the free inputs, and held inputs stay."""
-    seen: list[Any] = []
-
-    def f(x: Any, y: Any) -> Any:
-        seen.append((float(x), float(y)))
-        return x * y
-
-    (values,) = evaluate(f, (np.array(1.0), np.array(5.0)), (0,), (np.array(2.0),), np.array([0.5, -0.5]))
-    assert seen == [(2.0, 5.0), (0.0, 5.0)]
-    assert values.tolist() == [10.0, 0.0]

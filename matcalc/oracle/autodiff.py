@@ -1,8 +1,9 @@
 """JAX's automatic differentiation, forward and reverse, of a function on many cases at once.
 
 One program is compiled for each function and shape. It computes values, both derivatives at the cases and at their perturbed
-neighbours, and the values that finite differences need. Double precision is switched on around each call only: the user's own
-setting stays as it is. Only this file imports JAX.
+neighbours, and the values that finite differences need. Second derivatives (forward over whatever gradient is given) and
+derivatives in shorter floating-point formats are programs of their own. Double precision is switched on around each call only:
+the user's own setting stays as it is. Only this file imports JAX.
 """
 
 from __future__ import annotations
@@ -79,12 +80,7 @@ def observe(
     moved = [_spread(x, offsets.shape, (0,)) for x in inputs]
     for i, tangent in zip(free, tangents, strict=True):
         moved[i] = moved[i] + offsets.reshape(-1, *(1,) * (tangent.ndim - 2)) * _spread(tangent, offsets.shape, (0, 1))
-    with double_precision():
-        try:
-            answer = _compiled(function, tuple(free))(*questions, moved)
-        except Exception as error:
-            raise CannotTraceError(f"JAX cannot trace it: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
-        value, jvp, vjp, stencil = jax.tree.map(np.asarray, answer)
+    value, jvp, vjp, stencil = _traced(_compiled(function, tuple(free)), *questions, moved)
     return Autodiff(
         value=tuple(v.reshape(*grid, *v.shape[1:])[:, :, 0] for v in value),
         jvp=tuple(j.reshape(*grid, *j.shape[1:]) for j in jvp),
@@ -100,10 +96,124 @@ def _spread(x: Floats, grid: tuple[int, ...], axes: tuple[int, ...]) -> Floats:
     return np.broadcast_to(x.reshape(*lead, *tail), (*grid, *tail)).reshape(-1, *tail)
 
 
+def reverse(function: Callable[..., Any], free: Sequence[int]) -> Callable[..., tuple[Any, ...]]:
+    """JAX's reverse derivative of `function` with respect to its free inputs, as a function of all inputs, then all cotangents."""
+
+    def gradient(inputs: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:
+        return jax.vjp(_of_free(function, free, inputs), *(inputs[i] for i in free))[1](tuple(cotangents))
+
+    return gradient
+
+
+def forward(function: Callable[..., Any], free: Sequence[int]) -> Callable[..., tuple[Any, ...]]:
+    """JAX's forward derivative of `function` with respect to its free inputs, as a function of all inputs, then all tangents."""
+
+    def push(inputs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
+        return jax.jvp(_of_free(function, free, inputs), tuple(inputs[i] for i in free), tuple(tangents))[1]
+
+    return push
+
+
+def lent(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of JAX arrays as one of NumPy arrays, in double precision; for JAX's own arrays, traced ones too, as it is."""
+
+    def on_numpy(*arguments: Any) -> Any:
+        leaves = jax.tree.leaves(arguments)
+        if any(isinstance(x, jax.Array) for x in leaves):
+            return function(*arguments)
+        with double_precision():
+            return jax.tree.map(np.asarray, function(*jax.tree.map(jax.numpy.asarray, arguments)))
+
+    return on_numpy
+
+
+def without_custom_rule(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """What stands under `jax.custom_vjp` or `jax.custom_jvp`; None if the function is neither."""
+    custom = (jax.custom_vjp, jax.custom_jvp)
+    return getattr(function, "fun", None) if isinstance(function, custom) else None
+
+
+def carried(function: Callable[..., Any], free: Sequence[int]) -> tuple[Callable[..., Any] | None, Callable[..., Any]]:
+    """The jvp (None where there is none, under `jax.custom_vjp`) and the vjp that a function carries, on NumPy arrays."""
+    push = None if isinstance(function, jax.custom_vjp) else lent(forward(function, free))
+    return push, lent(reverse(function, free))
+
+
+def pushing(
+    gradients: Sequence[Callable[..., tuple[Any, ...]]], free: Sequence[int], *, careful: bool = False
+) -> Callable[..., list[tuple[tuple[Floats, ...], ...]]]:
+    """A program that differentiates gradients, given as `reverse` gives them, along tangents of the free inputs.
+
+    It takes inputs (cases, *shape), neighbours (cases, neighbours, *shape), tangents (cases, probes, *shape) and one cotangent a
+    case (cases, *shape), and returns for each gradient a pair: its arrays and their derivatives, all (cases, places, probes,
+    *shape), the first place the case itself. Compiled once for each shape, `careful` with JAX's own settings. Raises
+    CannotTraceError if JAX cannot differentiate one.
+    """
+
+    def pushed(point: Sequence[Any], tangents: Sequence[Any], cotangents: Sequence[Any]) -> list[tuple[tuple[Any, ...], ...]]:
+        at = tuple(point[i] for i in free)
+
+        def along(gradient: Callable[..., tuple[Any, ...]]) -> tuple[tuple[Any, ...], ...]:
+            return jax.jvp(_of_free(lambda *inputs: gradient(inputs, cotangents), free, point), at, tuple(tangents))
+
+        return [along(gradient) for gradient in gradients]
+
+    program = jax.jit(jax.vmap(pushed)) if careful else _jit(jax.vmap(pushed))
+
+    def run_on(
+        inputs: Sequence[Floats], neighbours: Sequence[Floats], tangents: Sequence[Floats], cotangents: Sequence[Floats]
+    ) -> list[tuple[tuple[Floats, ...], ...]]:
+        grid = (*neighbours[0].shape[:1], 1 + neighbours[0].shape[1], tangents[0].shape[1])
+        places = [np.concatenate([x[:, None], near], axis=1) for x, near in zip(inputs, neighbours, strict=True)]
+        spread = [_spread(x, grid, (0, 1)) for x in places], [_spread(v, grid, (0, 2)) for v in tangents]
+        found = _traced(program, *spread, [_spread(u, grid, (0,)) for u in cotangents])
+        return [tuple(tuple(x.reshape(*grid, *x.shape[1:]) for x in arrays) for arrays in pair) for pair in found]
+
+    return run_on
+
+
+def in_format(
+    gradients: Sequence[Callable[..., tuple[Any, ...]]], dtype: str, inputs: Sequence[Floats], cotangents: Sequence[Floats]
+) -> list[tuple[Floats, ...]]:
+    """Gradients, given as `reverse` gives them, computed by JAX in a floating-point format named like "bfloat16".
+
+    Inputs and cotangents have the case as their first axis and should be numbers of that format. Raises CannotTraceError if JAX
+    cannot compute them: its linear algebra knows float32 and float64 only.
+    """
+    program = _jit(jax.vmap(lambda point, cotangent: [gradient(point, cotangent) for gradient in gradients]))
+    short = [[x.astype(jax.numpy.dtype(dtype)) for x in arrays] for arrays in (inputs, cotangents)]
+    return [tuple(x.astype(np.float64) for x in arrays) for arrays in _traced(program, *short)]
+
+
+def rounded(x: Floats, dtype: str) -> Floats:
+    """The nearest numbers of a shorter floating-point format, in double precision."""
+    return x.astype(jax.numpy.dtype(dtype)).astype(np.float64)
+
+
+def _of_free(function: Callable[..., Any], free: Sequence[int], inputs: Sequence[Any]) -> Callable[..., tuple[Any, ...]]:
+    """The arrays of a function's value as a function of its free inputs alone, the others as they are."""
+
+    def of_free(*moved: Any) -> tuple[Any, ...]:
+        complete = list(inputs)
+        for i, x in zip(free, moved, strict=True):
+            complete[i] = x
+        return parts(function(*complete))
+
+    return of_free
+
+
+def _traced(program: Callable[..., Any], *arguments: Any) -> Any:
+    """What a compiled program returns, as NumPy arrays; CannotTraceError if JAX cannot trace or compile it."""
+    with double_precision():
+        try:
+            return jax.tree.map(np.asarray, program(*arguments))
+        except Exception as error:
+            raise CannotTraceError(f"JAX cannot trace it: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
+
+
 def run(function: Callable[..., Any], arguments: Sequence[Floats]) -> tuple[Floats, ...]:
     """A function of arrays (returning a tuple of arrays) on JAX, compiled and mapped over the first axis of its arguments."""
-    with double_precision():
-        return jax.tree.map(np.asarray, _mapped(function)(*arguments))
+    return _traced(_mapped(function), *arguments)
 
 
 @lru_cache(maxsize=4)
@@ -121,12 +231,7 @@ def _compiled(function: Callable[..., Any], free: tuple[int, ...]) -> Callable[.
     """
 
     def derivatives(point: Sequence[Any], directions: Sequence[Any]) -> Any:
-        def of_free(*moved: Any) -> tuple[Any, ...]:
-            complete = list(point)
-            for i, x in zip(free, moved, strict=True):
-                complete[i] = x
-            return parts(function(*complete))
-
+        of_free = _of_free(function, free, point)
         at = tuple(point[i] for i in free)
         tangents, cotangents = tuple(directions[: len(free)]), tuple(directions[len(free) :])
         value, pullback = jax.vjp(of_free, *at)

@@ -11,15 +11,11 @@ Sources: Ridders, "Accurate computation of F'(x) and F'(x)F''(x)", Advances in E
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from matcalc.array import parts
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -108,17 +104,3 @@ def _ridders(column: Floats, rounding: Floats, lead: int) -> tuple[Floats, Float
             best_error = np.where(improved, estimate[..., row], best_error)
         column = refined
     return best, best_error
-
-
-def evaluate(function: Callable[..., Any], point: Sequence[Floats], free: Sequence[int], tangents: Sequence[Floats], at: Floats) -> Any:
-    """The function's values at point + offset * tangent for each offset, one call each: for functions that cannot be batched.
-
-    Returns one array for each array of the value, the offset as its first axis.
-    """
-    rows = []
-    for offset in at:
-        moved = list(point)
-        for i, tangent in zip(free, tangents, strict=True):
-            moved[i] = point[i] + offset * tangent
-        rows.append(parts(function(*moved)))
-    return tuple(np.stack([np.asarray(part, dtype=np.float64) for part in column]) for column in zip(*rows, strict=True))

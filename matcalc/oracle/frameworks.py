@@ -24,3 +24,60 @@ def on_torch(function: Callable[..., Any], arguments: Sequence[NDArray[np.float6
     torch = import_module("torch")
     rows = [function(*(torch.tensor(x[k]) for x in arguments)) for k in range(len(arguments[0]))]
     return tuple(np.stack([np.asarray(part.detach().numpy()) for part in parts]) for parts in zip(*rows, strict=True))
+
+
+def may_carry(function: Callable[..., Any]) -> bool:
+    """Whether a function may have a derivative of PyTorch's: if it is `apply` of a `torch.autograd.Function`, or code that names one."""
+    if not has_torch():
+        return False
+    base = import_module("torch").autograd.Function
+    named = getattr(getattr(function, "__code__", None), "co_names", ())
+    scope = getattr(function, "__globals__", {})
+    candidates = [getattr(function, "__self__", None), *(scope.get(name) for name in named)]
+    return any(isinstance(c, type) and issubclass(c, base) for c in candidates) or "torch" in named
+
+
+def lent_to_torch(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of PyTorch tensors as one of NumPy arrays."""
+    torch = import_module("torch")
+
+    def on_numpy(*arrays: Any) -> Any:
+        value = function(*(torch.tensor(x) for x in arrays))
+        answers = [v.detach().numpy() if hasattr(v, "detach") else v for v in (value if isinstance(value, (tuple, list)) else (value,))]
+        return tuple(answers) if isinstance(value, (tuple, list)) else answers[0]
+
+    return on_numpy
+
+
+def carried_by_torch(function: Callable[..., Any], free: Sequence[int]) -> tuple[None, Callable[..., Any]]:
+    """The vjp that PyTorch finds for a function, its own `backward` included, on NumPy arrays; an input it does not reach gets zeros."""
+    torch = import_module("torch")
+
+    def pull(inputs: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:
+        tensors = [torch.tensor(x, requires_grad=i in free) for i, x in enumerate(inputs)]
+        value = function(*tensors)
+        values = value if isinstance(value, (tuple, list)) else (value,)
+        wanted = [tensors[i] for i in free]
+        found = torch.autograd.grad(values, wanted, [torch.tensor(u) for u in cotangents], allow_unused=True)
+        return tuple(np.zeros(x.shape) if g is None else g.detach().numpy() for g, x in zip(found, wanted, strict=True))
+
+    return None, pull
+
+
+def pushed_by_torch(function: Callable[..., Any], free: Sequence[int]) -> Callable[..., tuple[Any, ...]]:
+    """PyTorch's forward derivative of a function along tangents of its free inputs, on NumPy arrays."""
+    torch = import_module("torch")
+
+    def push(inputs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
+        tensors = [torch.tensor(x) for x in inputs]
+
+        def of_free(*moved: Any) -> tuple[Any, ...]:
+            for i, x in zip(free, moved, strict=True):
+                tensors[i] = x
+            value = function(*tensors)
+            return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+        along = torch.func.jvp(of_free, tuple(tensors[i] for i in free), tuple(torch.tensor(t) for t in tangents))[1]
+        return tuple(x.detach().numpy() for x in along)
+
+    return push

@@ -1,0 +1,299 @@
+"""Anyone's derivative: a function, the derivative that somebody claims for it, and a verdict on the two.
+
+    matcalc.check(logdet, positive_definite("n"), grad=lambda K: np.linalg.inv(K))
+
+The function may be written with NumPy, JAX or PyTorch. What is claimed takes the place that the linearization has in a rule, so
+everything that judges rules judges it too. Given nothing but the function, the derivative that it carries itself is judged: that
+of `jax.custom_vjp`, `jax.custom_jvp` or `torch.autograd.Function`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+
+from matcalc.array import is_array, kind, parts, reshape
+from matcalc.cases import Profile, draw, groups
+from matcalc.domain import Domain, near
+from matcalc.oracle import autodiff, complex_step, frameworks
+from matcalc.particulars import unjudged
+from matcalc.property import FaultError, first_line
+from matcalc.rule import Linearization, unclaimed
+from matcalc.verdict import Evidence, Status, Verdict
+from matcalc.verify import judge, observe, quietly, smallest_counterexample
+
+PROFILE = Profile(cases=64, probes=2, perturbations=2)
+"How hard `check` looks unless it is told otherwise."
+KINDS = ("grad", "jvp", "vjp", "jacobian", "hessian")
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """A function and the derivative claimed for it, as a subject to be judged."""
+
+    name: str
+    domains: dict[str, Domain]
+    function: Callable[..., Linearization[Any]]
+    value: Function
+    mapped: bool
+
+    @property
+    def differentiated(self) -> tuple[str, ...]:
+        """The names of the inputs that are not held."""
+        return tuple(name for name, domain in self.domains.items() if not domain.held)
+
+
+def check(
+    f: Function,
+    *inputs: Any,
+    grad: Function | None = None,
+    jvp: Function | None = None,
+    vjp: Function | None = None,
+    jacobian: Function | None = None,
+    hessian: Function | None = None,
+    seed: int = 0,
+    profile: Profile = PROFILE,
+) -> Verdict:
+    """Whether a derivative of `f` is right.
+
+    Each of `inputs` is the domain an argument of `f` is from (`real("n p")`, `positive_definite("n")`, `held(one_hot("k"))` for one
+    that is not differentiated), or an array, which stands for "near here": nothing is assumed of it, not that it is symmetric, nor
+    that its entries are positive; an array of integers is held. `f` returns an array or a tuple of arrays.
+
+    What is claimed, one or several of: `grad(*inputs)`, the gradient of a scalar; `jvp(*inputs, *tangents)`, shaped like the value;
+    `vjp(*inputs, *cotangents)`, shaped like the inputs; `jacobian(*inputs)`, of shape value.shape + input.shape; `hessian(*inputs)`,
+    of shape input.shape + input.shape for a scalar function of one input. All but `jvp` give a tuple if several inputs are
+    differentiated. If nothing is claimed, the derivative that `f` carries for JAX or PyTorch is judged.
+
+    Raises TypeError or ValueError, one sentence each, if the question makes no sense: an input that is neither, an `f` that cannot be
+    called on its own inputs, a gradient claimed for a value that is no scalar. A wrong derivative is never an exception, but a verdict.
+    """
+    started = time.perf_counter()
+    claims = {word: claim for word, claim in zip(KINDS, (grad, jvp, vjp, jacobian, hessian), strict=True) if claim is not None}
+    name = getattr(f, "__name__", type(f).__name__)
+    domains = _domains(f, inputs, name)
+    with quietly():
+        library = _library(f, domains, claims, name, seed)
+        free = tuple(i for i, domain in enumerate(domains.values()) if not domain.held)
+        verdicts = [
+            _judged(Claim(name, domains, *subject), seed, profile, traced=traced)
+            for subject, traced in _subjects(f, tuple(claims.items()), library, free, name)
+        ]
+    worst = next((v for v in verdicts if not v.status.good), verdicts[0])
+    return replace(worst, seconds=time.perf_counter() - started)
+
+
+def _judged(claim: Claim, seed: int, profile: Profile, *, traced: bool) -> Verdict:
+    try:
+        verdict = judge(claim, observe(claim, seed=seed, profile=profile, traced=traced), elsewhere=False)
+    except FaultError as fault:
+        evidence = Evidence(fault.property, "itself", Status.REFUTED, 1, note=fault.sentence)
+        return replace(unjudged(claim), status=Status.REFUTED, reason=fault.sentence, evidence=(evidence,))
+    if verdict.status is Status.REFUTED:
+        verdict = replace(verdict, counterexample=smallest_counterexample(claim, seed) or verdict.counterexample)
+    return verdict
+
+
+# --- what is asked about -------------------------------------------------------------------------------------------------------
+
+
+def _domains(f: Function, inputs: tuple[Any, ...], name: str) -> dict[str, Domain]:
+    """The domain of each argument, by the argument's own name where it has one."""
+    if not inputs:
+        raise TypeError(f'check({name}) needs the inputs of {name}: a domain such as real("n") or an array for each of its arguments')
+    try:
+        parameters = [p.name for p in inspect.signature(f).parameters.values() if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    except (TypeError, ValueError):
+        parameters = []
+    names = parameters[: len(inputs)] if len(parameters) >= len(inputs) else [f"x{i}" for i in range(len(inputs))]
+    domains = {}
+    for argument, given in zip(names, inputs, strict=True):
+        if isinstance(given, Domain):
+            domains[argument] = given
+        elif isinstance(given, float) or is_array(given):
+            domains[argument] = near(_as_numpy(given))
+        else:
+            raise TypeError(
+                f'check({name}): {argument} must be a domain such as real("n") or an array, but a {type(given).__name__} came; '
+                f"bind other arguments beforehand, with functools.partial or a lambda"
+            )
+    if all(domain.held for domain in domains.values()):
+        raise TypeError(f"check({name}): every input is held (arrays of integers are); give at least one to differentiate")
+    return domains
+
+
+def _as_numpy(x: Any) -> Any:
+    """An array of any library on NumPy; a tensor that records its history without it."""
+    return np.asarray(x.detach() if hasattr(x, "detach") else x)
+
+
+def _library(f: Function, domains: dict[str, Domain], claims: dict[str, Function], name: str, seed: int) -> str:
+    """The array library that `f` is written for: the first of NumPy, JAX and PyTorch that it runs on, or the one it answers with."""
+    probe = Claim(name, domains, lambda *_: Linearization(0.0, unclaimed, unclaimed), lambda *_: 0.0, mapped=False)
+    sizes = next(iter(groups(probe, PROFILE)), None)
+    if sizes is None:
+        raise ValueError(f"check({name}): the domains of {', '.join(domains)} admit no size in common")
+    point = [x[0] for x in draw(probe, sizes, 1, seed, Profile(1, 1, 1)).inputs]
+    tried: dict[str, Exception] = {}
+    lenders = [("NumPy", _as_it_is), ("JAX", autodiff.lent), *([("PyTorch", frameworks.lent_to_torch)] if frameworks.has_torch() else [])]
+    if not claims:  # code may run on any library by chance; the one whose derivative it carries is meant
+        lenders = [*lenders[2:], *lenders[:2]] if frameworks.may_carry(f) else [*lenders[:2]]
+    for library, lent in lenders:
+        try:
+            with autodiff.double_precision():
+                value = (f if library == "NumPy" else lent(f))(*point)
+        except Exception as error:  # noqa: BLE001  (a function may do anything with arrays it was not written for)
+            tried[library] = error
+            continue
+        answered = kind(parts(value)[0]) if is_array(parts(value)[0]) else "NumPy"
+        found = answered if library == "NumPy" and answered in {"JAX", "PyTorch"} else library
+        _require_a_question(claims, found, parts(value), name)
+        return found
+    library, raised = next(iter(tried.items()))
+    at = ", ".join(f"{k} of shape {x.shape}" for k, x in zip(domains, point, strict=True))
+    raise TypeError(f"check({name}): {name} raises {type(raised).__name__} on {library} arrays ({at}): {first_line(raised)}")
+
+
+def _require_a_question(claims: dict[str, Function], library: str, value: tuple[Any, ...], name: str) -> None:
+    if not claims and library == "NumPy":
+        spellings = "grad=, jvp=, vjp=, jacobian= or hessian="
+        raise TypeError(f"check({name}): {name} is written with NumPy and carries no derivative; claim one with {spellings}")
+    for word in claims:
+        shapes = [np.shape(v) for v in value]
+        if word in {"grad", "hessian"} and shapes != [()]:
+            came = ", ".join(str(shape) for shape in shapes)
+            raise ValueError(f"check({name}): {word}= is for a scalar, but {name} has a value of shape {came}; use vjp= or jacobian=")
+
+
+# --- what is claimed, as a linearization ----------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=16)
+def _subjects(
+    f: Function, claims: tuple[tuple[str, Function], ...], library: str, free: tuple[int, ...], name: str
+) -> list[tuple[tuple[Callable[..., Linearization[Any]], Function, bool], bool]]:
+    """(function, value, mapped) of each subject that the claims make, and whether JAX may differentiate its value.
+
+    Kept from call to call, because JAX compiles once for each function object.
+    """
+    lent = {"NumPy": _as_it_is, "JAX": autodiff.lent, "PyTorch": frameworks.lent_to_torch}[library]
+    value = lent(f)
+    of = {word: lent(claim) for word, claim in claims}
+    jax = library == "JAX"
+    found: list[tuple[tuple[Callable[..., Linearization[Any]], Function, bool], bool]] = []
+    for group in (("jvp", "vjp"), ("grad",), ("jacobian",)):
+        together: dict[str, Function] = {word: of[word] for word in group if word in of}
+        if together:
+            found.append(((_linearization(value, together, free, name), value, jax), True))
+    if not of:
+        plain = autodiff.without_custom_rule(f) if jax else None
+        carried = autodiff.carried(f, free) if jax else frameworks.carried_by_torch(f, free)
+        found.append(((_carried(value, *carried), lent(plain) if plain else value, jax), plain is not None))
+    if "hessian" in of:
+        found.append(_hessian(f, value, of, library, free, name))
+    return found
+
+
+def _as_it_is(function: Function) -> Function:
+    return function
+
+
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def _linearization(value: Function, of: dict[str, Function], free: tuple[int, ...], name: str) -> Callable[..., Linearization[Any]]:
+    """What is claimed in one of the spellings that `check` takes, as value, jvp and vjp."""
+
+    def function(*inputs: Any) -> Linearization[Any]:
+        y = value(*inputs)
+        jvp: Function = unclaimed
+        vjp: Function = unclaimed
+        if "grad" in of:
+            gradients = _as_tuple(of["grad"](*inputs))
+            vjp = lambda u: tuple(u * g for g in gradients)  # noqa: E731
+        if "jacobian" in of:
+            jvp, vjp = _maps(_matrices(_as_tuple(of["jacobian"](*inputs)), parts(y), [inputs[i] for i in free], name), y, inputs, free)
+        if "vjp" in of:
+            vjp = lambda *cotangents: _as_tuple(of["vjp"](*inputs, *cotangents))  # noqa: E731
+        if "jvp" in of:
+            jvp = lambda *tangents: _pushed(of["jvp"](*inputs, *tangents), y)  # noqa: E731
+        return Linearization(y, jvp, vjp)
+
+    return function
+
+
+def _pushed(answer: Any, y: Any) -> Any:
+    """The tangent of the value; JAX's custom rules answer with a pair of value and tangent."""
+    answers = _as_tuple(answer)
+    return answers[-1] if not isinstance(y, tuple) and len(answers) == 2 else answers
+
+
+def _matrices(jacobians: tuple[Any, ...], values: tuple[Any, ...], inputs: list[Any], name: str) -> list[Any]:
+    """The Jacobian with respect to each input as a matrix: an entry of the value a row."""
+    if len(values) > 1:
+        raise FaultError("shape", f"{name}: jacobian= is for a value of one array, but it has {len(values)}; use vjp=")
+    if len(jacobians) != len(inputs):
+        raise FaultError("shape", f"{name}: its jacobian has {len(jacobians)} arrays, but must have {len(inputs)}, one for each input")
+    matrices: list[Any] = []
+    (value,) = values
+    rows: tuple[int, ...] = np.shape(value)
+    for J, x in zip(jacobians, inputs, strict=True):
+        wanted = (*rows, *x.shape)
+        if np.shape(J) != wanted:
+            raise FaultError("shape", f"{name}: its jacobian has shape {np.shape(J)}, but must have shape {wanted}, value before input")
+        matrices.append(reshape(J, (int(np.prod(rows)), int(np.prod(x.shape)))))
+    return matrices
+
+
+def _maps(matrices: list[Any], y: Any, inputs: tuple[Any, ...], free: tuple[int, ...]) -> tuple[Function, Function]:
+    """The jvp and the vjp, by products with the Jacobian."""
+
+    def jvp(*tangents: Any) -> Any:
+        columns = [J @ reshape(t, (-1,)) for J, t in zip(matrices, tangents, strict=True)]
+        total: Any = sum(columns[1:], columns[0])
+        return reshape(total, np.shape(y))
+
+    def vjp(u: Any) -> Any:
+        return tuple(reshape(reshape(u, (-1,)) @ J, inputs[i].shape) for i, J in zip(free, matrices, strict=True))
+
+    return jvp, vjp
+
+
+def _carried(value: Function, jvp: Function | None, vjp: Function) -> Callable[..., Linearization[Any]]:
+    """The derivative that a function carries itself."""
+
+    def function(*inputs: Any) -> Linearization[Any]:
+        forward: Function = partial(_of_tangents, jvp, inputs) if jvp else unclaimed
+        return Linearization(value(*inputs), forward, partial(_of_tangents, vjp, inputs))
+
+    return function
+
+
+def _of_tangents(derivative: Function, inputs: tuple[Any, ...], *tangents: Any) -> Any:
+    return derivative(inputs, tangents)
+
+
+def _hessian(f: Function, value: Function, of: dict[str, Function], library: str, free: tuple[int, ...], name: str) -> tuple[Any, bool]:
+    """The Hessian as the Jacobian of the gradient: of the one that is claimed too, or of that which the library itself finds."""
+    if len(free) > 1:
+        raise ValueError(f"check({name}): hessian= is for one differentiated input, but {len(free)} came; hold the others")
+    (which,) = free
+    if "grad" in of:
+        gradient, traced = of["grad"], True
+    elif library == "JAX":
+        pull = autodiff.carried(f, free)[1]
+        gradient, traced = (lambda *inputs: pull(inputs, (np.ones(()),))[0]), True
+    elif library == "PyTorch":
+        pull = frameworks.carried_by_torch(f, free)[1]
+        gradient, traced = (lambda *inputs: pull(inputs, (np.ones(()),))[0]), False
+    else:
+        gradient, traced = (lambda *inputs: complex_step.gradient(value, inputs, which)), False
+    return (_linearization(gradient, {"jacobian": of["hessian"]}, free, name), gradient, library == "JAX"), traced

@@ -41,6 +41,7 @@ class Profile:
     probes: int
     perturbations: int
     large: bool = False  # sizes up to 12 as well
+    differenced: int = 10**9  # at so many cases of each shape finite differences are taken, unless they are the only oracle
 
 
 PROFILES = {

@@ -28,7 +28,7 @@ from matcalc.rule import Linearization, unclaimed
 from matcalc.verdict import Evidence, Status, Verdict
 from matcalc.verify import judge, observe, quietly, smallest_counterexample
 
-PROFILE = Profile(cases=64, probes=2, perturbations=2)
+PROFILE = Profile(cases=192, probes=2, perturbations=2, differenced=12)
 "How hard `check` looks unless it is told otherwise."
 KINDS = ("grad", "jvp", "vjp", "jacobian", "hessian")
 Function = Callable[..., Any]
@@ -78,6 +78,7 @@ def check(
     started = time.perf_counter()
     claims = {word: claim for word, claim in zip(KINDS, (grad, jvp, vjp, jacobian, hessian), strict=True) if claim is not None}
     name = getattr(f, "__name__", type(f).__name__)
+    name = "f" if name == "<lambda>" else name
     domains = _domains(f, inputs, name)
     with quietly():
         library = _library(f, domains, claims, name, seed)
@@ -238,7 +239,7 @@ def _pushed(answer: Any, y: Any) -> Any:
 
 def _matrices(jacobians: tuple[Any, ...], values: tuple[Any, ...], inputs: list[Any], name: str) -> list[Any]:
     """The Jacobian with respect to each input as a matrix: an entry of the value a row."""
-    if len(values) > 1:
+    if len(values) != 1:
         raise FaultError("shape", f"{name}: jacobian= is for a value of one array, but it has {len(values)}; use vjp=")
     if len(jacobians) != len(inputs):
         raise FaultError("shape", f"{name}: its jacobian has {len(jacobians)} arrays, but must have {len(inputs)}, one for each input")
@@ -283,7 +284,7 @@ def _of_tangents(derivative: Function, inputs: tuple[Any, ...], *tangents: Any) 
 
 def _hessian(f: Function, value: Function, of: dict[str, Function], library: str, free: tuple[int, ...], name: str) -> tuple[Any, bool]:
     """The Hessian as the Jacobian of the gradient: of the one that is claimed too, or of that which the library itself finds."""
-    if len(free) > 1:
+    if len(free) != 1:
         raise ValueError(f"check({name}): hessian= is for one differentiated input, but {len(free)} came; hold the others")
     (which,) = free
     if "grad" in of:

@@ -502,17 +502,21 @@ def gradient_keeps_structure(rule: Subject, answers: Answers, batch: Batch, stic
 
 
 def jvp_is_difference(answers: Answers, differences: Sequence[Difference], stick: Yardstick) -> list[Comparison]:
-    """The jvp is the extrapolated difference quotient of the value."""
-    return [_compare(mine, d.value, m, TRUST * d.error) for mine, d, m in zip(answers.jvp, differences, stick.jvp, strict=False)]
+    """The jvp is the extrapolated difference quotient of the value, at the first cases, as many as have one."""
+    rows = len(differences[0].error)
+    return [
+        _compare(mine[:rows], d.value, m[:rows], TRUST * d.error) for mine, d, m in zip(answers.jvp, differences, stick.jvp, strict=False)
+    ]
 
 
 def vjp_is_difference(answers: Answers, batch: Batch, differences: Sequence[Difference], stick: Yardstick) -> list[Comparison]:
     """The inner product of the vjp with a tangent is that of the cotangent with the difference quotient."""
     if not answers.vjp:
         return []
-    error = sum((norms(c) * d.error for c, d in zip(batch.cotangents, differences, strict=True)), np.zeros(1))
+    rows = len(differences[0].error)
+    error = sum((norms(c[:rows]) * d.error for c, d in zip(batch.cotangents, differences, strict=True)), np.zeros(1))
     mine, theirs = pairings(answers, batch, [d.value for d in differences])
-    return [_compare(mine, theirs, _paired(batch, stick), TRUST * error)]
+    return [_compare(mine, theirs, _paired(batch, stick)[:rows], TRUST * error)]
 
 
 def maps_are_adjoint(answers: Answers, batch: Batch, stick: Yardstick) -> list[Comparison]:
@@ -524,10 +528,11 @@ def maps_are_adjoint(answers: Answers, batch: Batch, stick: Yardstick) -> list[C
 
 
 def pairings(answers: Answers, batch: Batch, pushed: Sequence[Floats]) -> tuple[Floats, Floats]:
-    """<vjp(u), v> and <u, pushed>, summed over inputs and over arrays of the value."""
+    """<vjp(u), v> and <u, pushed>, summed over inputs and over arrays of the value, at the cases for which `pushed` is known."""
+    rows = len(pushed[0])
 
     def pair(xs: Sequence[Floats], ys: Sequence[Floats]) -> Floats:
-        return np.sum([np.sum(x * y, axis=tuple(range(2, x.ndim))) for x, y in zip(xs, ys, strict=True)], axis=0)
+        return np.sum([np.sum(x[:rows] * y[:rows], axis=tuple(range(2, x.ndim))) for x, y in zip(xs, ys, strict=True)], axis=0)
 
     return pair(answers.vjp, batch.tangents), pair(batch.cotangents, pushed)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from html import escape
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -84,7 +85,8 @@ class Worst:
 
     def __str__(self) -> str:
         where = f"entry {self.index} of {self.of}" if self.index else self.of
-        return f"{where}: {self.got:.6g} came, {self.expected:.6g} was expected"
+        digits = next((d for d in (6, 9, 12) if f"{self.got:.{d}g}" != f"{self.expected:.{d}g}"), 17)  # enough to see them differ
+        return f"{where}: {self.got:.{digits}g} came, {self.expected:.{digits}g} was expected"
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,43 @@ class Verdict:
     def margin(self) -> float:
         """Largest error in units of its tolerance, over all evidence."""
         return max((e.margin for e in self.evidence), default=0.0)
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdict in words, the most important first; each is a line of what a terminal or a test shows."""
+        bound = max((e.bound for e in self.evidence if e.status is Status.PROVED), default=0.0)
+        oracles = ", ".join(dict.fromkeys(e.oracle for e in self.evidence if e.status.good and e.oracle != "itself"))
+        if self.status is Status.PROVED:
+            said = [
+                f"{self.rule} is proved: exact arithmetic agrees, and a wrong one would pass with a probability of at most {bound:.0e}."
+            ]
+        elif self.status is Status.VERIFIED:
+            said = [
+                f"{self.rule} is verified on {self.cases} cases beside {oracles}; its largest error is {self.margin:.2g} of the tolerance."
+            ]
+        else:
+            said = [f"{self.rule} is {self.status}: {self.reason}."]
+        example = self.counterexample
+        if example:
+            at = ", ".join(f"{name} = {size}" for name, size in example.sizes.items())
+            said += [f"The smallest case found{f' ({at})' if at else ''} has " + "; ".join(f"{k} = {v}" for k, v in example.inputs.items())]
+            said += [str(example.worst)] if example.worst else []
+        return [*said, *(f"Perhaps {explanation.sentence} (residual {explanation.residual:.1e})." for explanation in self.explanations)]
+
+    def __str__(self) -> str:
+        return "\n".join(self.sentences)
+
+    def _repr_html_(self) -> str:
+        first, *rest = (escape(sentence) for sentence in self.sentences)
+        colour = "#1a7f37" if self.status.good else "#c0392b"
+        rows = "".join(
+            f"<tr><td>{escape(e.property)}</td><td>{escape(e.oracle)}</td><td>{e.status}</td><td>{e.cases}</td><td>{e.margin:.2g}</td></tr>"
+            for e in self.evidence
+        )
+        head = "".join(f"<th>{word}</th>" for word in ("property", "oracle", "status", "cases", "error / tolerance"))
+        listed = "".join(f"<li>{sentence}</li>" for sentence in rest)
+        table = f"<details><summary>Evidence</summary><table><tr>{head}</tr>{rows}</table></details>"
+        return f'<p><b style="color:{colour}">{self.status}</b> {first}</p>' + (f"<ul>{listed}</ul>" if listed else "") + table
 
 
 @dataclass(frozen=True)

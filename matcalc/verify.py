@@ -98,15 +98,19 @@ def observe(rule: Subject, *, seed: int, profile: Profile, traced: bool = True) 
         except Exception as error:
             where = ", ".join(f"{name} = {size}" for name, size in sizes.items()) or "its only size"
             raise FaultError("value", f"{rule.name} raises {type(error).__name__} at {where}: {first_line(error)}") from error
-        observations.append(look(rule, batch, traced=traced))
+        observations.append(look(rule, batch, traced=traced, differenced=profile.differenced))
     sticks = properties.levelled([seen.stick for seen in observations])
     return [replace(seen, stick=stick) for seen, stick in zip(observations, sticks, strict=True)]
 
 
-def look(rule: Subject, batch: Batch, *, traced: bool = True) -> Observation:
-    """What the oracles say of the rule's function at the cases of one batch; untraced, without JAX and its compiler."""
+def look(rule: Subject, batch: Batch, *, traced: bool = True, differenced: int = 10**9) -> Observation:
+    """What the oracles say of the rule's function at the cases of one batch; untraced, without JAX and its compiler.
+
+    Where another oracle has its say, finite differences are taken at the first `differenced` cases only.
+    """
     function = rule.value
-    h = differences.steps(batch.reach)
+    few = _first(batch, min(differenced, batch.count))
+    h = differences.steps(few.reach)
     offsets = differences.offsets(h)
     try:
         arrays = (batch.inputs, batch.neighbours, batch.tangents, batch.cotangents)
@@ -114,19 +118,57 @@ def look(rule: Subject, batch: Batch, *, traced: bool = True) -> Observation:
         untraceable = ""
     except autodiff.CannotTraceError as error:
         oracle, untraceable = None, str(error)
+    if oracle is not None:
+        found = _extrapolated(oracle.stencil, oracle.value, h)
+        if few.count < batch.count and any(np.any(d.kink) for d in found):
+            return look(rule, batch)  # where a kink may be, differences are needed at every case to find it
+        return Observation(batch, oracle, found, h, properties.yardstick(batch, oracle), untraceable)
     run = _runner(rule)
     places = [np.concatenate([x[:, None], near], axis=1) for x, near in zip(batch.inputs, batch.neighbours, strict=True)]
-    stencil = oracle.stencil if oracle else _stencil(run, batch, offsets)
-    values = oracle.value if oracle else _at_places(run, places)
-    found = tuple(differences.extrapolate(s, v[:, :1], h, properties.noise(v, 2)[:, None]) for s, v in zip(stencil, values, strict=True))
-    if oracle is not None:
-        return Observation(batch, oracle, found, h, properties.yardstick(batch, oracle), untraceable)
+    values = _at_places(run, places)
+    found = _extrapolated(_stencil(run, few, offsets), values, h)
     exact = complex_step.along(run, batch.free, places, batch.tangents)
-    if exact is None or not complex_step.trustworthy(exact, found):
-        known = _as_autodiff(batch, values, [d.value[:, None] for d in found])
-        return Observation(batch, None, found, h, properties.yardstick(batch, known), untraceable)
-    exact_too = tuple(replace(d, value=x[:, 0], error=np.where(d.kink, np.inf, 0.0)) for x, d in zip(exact, found, strict=True))
-    return Observation(batch, None, found, h, properties.yardstick(batch, _as_autodiff(batch, values, exact)), untraceable, exact_too)
+    if exact is not None and complex_step.trustworthy(exact, found):
+        stick = properties.yardstick(batch, _as_autodiff(batch, values, exact))
+        return Observation(batch, None, found, h, stick, untraceable, tuple(_exact(x[:, 0]) for x in exact))
+    seen = _translated(rule, batch, h, values) if traced else None
+    if seen is not None or few.count < batch.count:
+        return seen or look(rule, batch, traced=False)
+    known = _as_autodiff(batch, values, [d.value[:, None] for d in found])
+    return Observation(batch, None, found, h, properties.yardstick(batch, known), untraceable)
+
+
+def _translated(rule: Subject, batch: Batch, h: Floats, values: Sequence[Floats]) -> Observation | None:
+    """What JAX says of a copy of a NumPy function in its own words; None unless that copy gives the values of the function."""
+    copy = autodiff.translated(rule.value)
+    if copy is None:
+        return None
+    arrays = (batch.inputs, batch.neighbours, batch.tangents, batch.cotangents)
+    try:
+        oracle = autodiff.observe(copy, batch.free, *arrays, differences.offsets(h))
+    except autodiff.CannotTraceError:
+        return None
+    stick = properties.yardstick(batch, oracle)
+    found = _extrapolated(oracle.stencil, oracle.value, h)
+    if len(h) < batch.count and any(np.any(d.kink) for d in found):
+        return _translated(rule, batch, differences.steps(batch.reach), values)
+    same = properties.values_agree(Answers(tuple(v[:, 0] for v in values), (), (), ((), ())), oracle, stick)
+    if any(np.any(c.margin > 1) for c in same):
+        return None
+    return Observation(batch, oracle, found, h, stick)
+
+
+def _extrapolated(stencil: Sequence[Floats], values: Sequence[Floats], h: Floats) -> tuple[Difference, ...]:
+    """The differences at the first cases, for each array of the value."""
+    rows = len(h)
+    noises = [properties.noise(v[:rows], 2)[:, None] for v in values]
+    return tuple(differences.extrapolate(s, v[:rows, :1], h, n) for s, v, n in zip(stencil, values, noises, strict=True))
+
+
+def _exact(derivative: Floats) -> Difference:
+    """A derivative (case, probe, ...) that is exact to rounding, in the form of a difference."""
+    lead = derivative.shape[:2]
+    return differences.Difference(derivative, np.zeros(lead), derivative[:, :, None], np.zeros(lead, dtype=bool))
 
 
 def _runner(rule: Subject) -> Callable[[Sequence[Any]], tuple[Floats, ...]]:
@@ -244,13 +286,14 @@ def _tallies(rule: Subject, answered: Sequence[tuple[Observation, Answers]], *, 
             others = []
             for k in range(SECOND_LOOKS):
                 batch = nearby(rule, seen.batch, k)
-                near = look(rule, batch, traced=seen.autodiff is not None)
+                near = look(rule, batch, traced=seen.autodiff is not None, differenced=len(seen.steps))
                 near = replace(near, stick=properties.raised(near.stick, seen.stick))
                 others.append(_compare_all(rule, near, _ask(rule, batch), {}, elsewhere=here_too))
             for key in doubtful:
                 beside = [other[key] for other in others if key in other]
                 compared[key] = [without_rounding(c, [arrays[k] for arrays in beside]) for k, c in enumerate(compared[key])]
-        smooth = ~np.any([d.kink for d in seen.differences], axis=(0, 2))
+        kinked = np.any([d.kink for d in seen.differences], axis=(0, 2))
+        smooth = np.concatenate([~kinked, np.ones(seen.batch.count - len(kinked), dtype=bool)])
         for key, arrays in compared.items():
             if arrays:
                 rows = len(arrays[0].error)

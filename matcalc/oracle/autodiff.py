@@ -1,16 +1,19 @@
 """JAX's automatic differentiation, forward and reverse, of a function on many cases at once.
 
 One program is compiled for each function and shape. It computes values, both derivatives at the cases and at their perturbed
-neighbours, and the values that finite differences need. Second derivatives (forward over whatever gradient is given) and
-derivatives in shorter floating-point formats are programs of their own. Double precision is switched on around each call only:
+neighbours, and the values that finite differences need. Second derivatives, forward over whatever gradient is given,
+are a program of their own. Double precision is switched on around each call only:
 the user's own setting stays as it is. Only this file imports JAX.
 """
 
 from __future__ import annotations
 
+import builtins
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -70,22 +73,25 @@ def observe(
 ) -> Autodiff:
     """Values and derivatives of `function` (arrays in, an array or a tuple of arrays out) at every case.
 
+    `offsets` has the axes case, probe, offset, and may have fewer cases than there are: the stencil is for the first ones.
+
     Raises CannotTraceError if JAX cannot trace the function.
     """
-    cases, probes, distances = offsets.shape
+    differenced, probes, distances = offsets.shape
+    cases = len(inputs[0])
     places = 1 + neighbours[0].shape[1]
     points = [np.concatenate([x[:, None], near], axis=1) for x, near in zip(inputs, neighbours, strict=True)]
     grid = (cases, places, probes)
     questions = [_spread(x, grid, (0, 1)) for x in points], [_spread(v, grid, (0, 2)) for v in (*tangents, *cotangents)]
-    moved = [_spread(x, offsets.shape, (0,)) for x in inputs]
+    moved = [_spread(x[:differenced], offsets.shape, (0,)) for x in inputs]
     for i, tangent in zip(free, tangents, strict=True):
-        moved[i] = moved[i] + offsets.reshape(-1, *(1,) * (tangent.ndim - 2)) * _spread(tangent, offsets.shape, (0, 1))
+        moved[i] = moved[i] + offsets.reshape(-1, *(1,) * (tangent.ndim - 2)) * _spread(tangent[:differenced], offsets.shape, (0, 1))
     value, jvp, vjp, stencil = _traced(_compiled(function, tuple(free)), *questions, moved)
     return Autodiff(
         value=tuple(v.reshape(*grid, *v.shape[1:])[:, :, 0] for v in value),
         jvp=tuple(j.reshape(*grid, *j.shape[1:]) for j in jvp),
         vjp=tuple(g.reshape(*grid, *g.shape[1:]) for g in vjp),
-        stencil=tuple(f.reshape(cases, probes, distances, *f.shape[1:]) for f in stencil),
+        stencil=tuple(f.reshape(differenced, probes, distances, *f.shape[1:]) for f in stencil),
     )
 
 
@@ -114,17 +120,71 @@ def forward(function: Callable[..., Any], free: Sequence[int]) -> Callable[..., 
     return push
 
 
-def lent(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of JAX arrays as one of NumPy arrays, in double precision; for JAX's own arrays, traced ones too, as it is."""
+def lent(function: Callable[..., Any], *, compiled: bool = False) -> Callable[..., Any]:
+    """A function of JAX arrays as one of NumPy arrays, in double precision; for JAX's own arrays, traced ones too, as it is.
+
+    Compiled, one program for each shape, it answers fast where it is asked often.
+    """
+    program = _jit(function) if compiled else function
 
     def on_numpy(*arguments: Any) -> Any:
         leaves = jax.tree.leaves(arguments)
         if any(isinstance(x, jax.Array) for x in leaves):
             return function(*arguments)
         with double_precision():
-            return jax.tree.map(np.asarray, function(*jax.tree.map(jax.numpy.asarray, arguments)))
+            return jax.tree.map(np.asarray, program(*jax.tree.map(jax.numpy.asarray, arguments)))
 
     return on_numpy
+
+
+@lru_cache(maxsize=16)
+def translated(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """A copy of a function written with NumPy or SciPy that calls JAX's functions of the same names; None if it is no plain function.
+
+    The copy must be seen to give the same values before anything that it says about derivatives counts.
+    """
+    return _copied(function, {}) if isinstance(function, FunctionType) else None
+
+
+def _copied(function: FunctionType, made: dict[int, Any]) -> FunctionType:
+    """A function whose globals and closure name JAX's modules, and copies of the functions that they name."""
+    if id(function) in made:
+        return made[id(function)]
+    scope: dict[str, Any] = {}
+    cells = tuple(CellType() for _ in function.__closure__ or ())
+    copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    made[id(function)] = copy
+    scope.update({name: _translation(value, made) for name, value in function.__globals__.items() if name in _names(function.__code__)})
+    scope["__builtins__"] = function.__globals__.get("__builtins__", builtins)
+    for cell, old in zip(cells, function.__closure__ or (), strict=True):
+        cell.cell_contents = _translation(old.cell_contents, made)
+    return copy
+
+
+def _names(code: CodeType) -> set[str]:
+    """The names that a piece of code and the functions defined in it look up."""
+    inner = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    return set(code.co_names).union(*inner)
+
+
+def _translation(value: Any, made: dict[int, Any]) -> Any:
+    """What JAX calls by the same name, for a module or a function of NumPy or SciPy; a copy of a function; anything else as it is."""
+    name = getattr(value, "__name__", "")
+    if isinstance(value, ModuleType):
+        theirs = name.partition(".")[0]
+        return _found("jax." + name) or value if theirs in {"numpy", "scipy"} else value
+    if isinstance(value, np.ufunc) or (getattr(value, "__module__", None) or "").partition(".")[0] in {"numpy", "scipy"}:
+        homes = (jax.numpy, jax.numpy.linalg, jax.scipy.special, jax.scipy.linalg)
+        return next((getattr(home, name) for home in homes if hasattr(home, name)), value)
+    return _copied(value, made) if isinstance(value, FunctionType) else value
+
+
+def _found(module: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError:
+        return None
 
 
 def without_custom_rule(function: Callable[..., Any]) -> Callable[..., Any] | None:
@@ -172,22 +232,9 @@ def pushing(
     return run_on
 
 
-def in_format(
-    gradients: Sequence[Callable[..., tuple[Any, ...]]], dtype: str, inputs: Sequence[Floats], cotangents: Sequence[Floats]
-) -> list[tuple[Floats, ...]]:
-    """Gradients, given as `reverse` gives them, computed by JAX in a floating-point format named like "bfloat16".
-
-    Inputs and cotangents have the case as their first axis and should be numbers of that format. Raises CannotTraceError if JAX
-    cannot compute them: its linear algebra knows float32 and float64 only.
-    """
-    program = _jit(jax.vmap(lambda point, cotangent: [gradient(point, cotangent) for gradient in gradients]))
-    short = [[x.astype(jax.numpy.dtype(dtype)) for x in arrays] for arrays in (inputs, cotangents)]
-    return [tuple(x.astype(np.float64) for x in arrays) for arrays in _traced(program, *short)]
-
-
-def rounded(x: Floats, dtype: str) -> Floats:
-    """The nearest numbers of a shorter floating-point format, in double precision."""
-    return x.astype(jax.numpy.dtype(dtype)).astype(np.float64)
+def in_format(x: Floats, dtype: str) -> Any:
+    """The nearest numbers of a floating-point format given by name: NumPy itself knows "float32" but not "bfloat16"."""
+    return x.astype(jax.numpy.dtype(dtype))
 
 
 def _of_free(function: Callable[..., Any], free: Sequence[int], inputs: Sequence[Any]) -> Callable[..., tuple[Any, ...]]:
@@ -212,8 +259,8 @@ def _traced(program: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def run(function: Callable[..., Any], arguments: Sequence[Floats]) -> tuple[Floats, ...]:
-    """A function of arrays (returning a tuple of arrays) on JAX, compiled and mapped over the first axis of its arguments."""
-    return _traced(_mapped(function), *arguments)
+    """A function of arrays (returning an array or a tuple of them) on JAX, compiled and mapped over the first axis of its arguments."""
+    return parts(_traced(_mapped(function), *arguments))
 
 
 @lru_cache(maxsize=4)

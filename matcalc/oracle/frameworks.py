@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings
 
 import numpy as np
 
@@ -67,6 +68,8 @@ def carried_by_torch(function: Callable[..., Any], free: Sequence[int]) -> tuple
 def pushed_by_torch(function: Callable[..., Any], free: Sequence[int]) -> Callable[..., tuple[Any, ...]]:
     """PyTorch's forward derivative of a function along tangents of its free inputs, on NumPy arrays."""
     torch = import_module("torch")
+    with catch_warnings(action="ignore", category=DeprecationWarning):  # its first use loads code that PyTorch itself deprecates
+        torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.zeros(()),))
 
     def push(inputs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, ...]:
         tensors = [torch.tensor(x) for x in inputs]

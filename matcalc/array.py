@@ -508,7 +508,11 @@ def lu(A: Array) -> tuple[Array, Array]:
 
 def qr(A: Array) -> tuple[Array, Array]:
     """Thin Q R = A, the diagonal of R not negative (so that Q and R are functions of A)."""
-    Q, R = array_namespace(A).linalg.qr(A, mode="reduced")
+    linalg = array_namespace(A).linalg
+    if hasattr(linalg, "qr_positive"):  # exact arrays, some of which know no signs
+        factors: tuple[Array, Array] = linalg.qr_positive(A)
+        return factors
+    Q, R = linalg.qr(A, mode="reduced")
     signs = where(diagonal(R) < 0, -ones_like(diagonal(R)), 1)
     return Q * signs, signs[:, None] * R
 

@@ -98,8 +98,9 @@ def nearby(rule: Subject, batch: Batch, seed: int) -> Batch:
     """The same cases with every input moved by a relative 1e-9: rounding errors fall otherwise, everything else stays."""
     rng = np.random.default_rng([seed, 1])
     noises = [rng.standard_normal((len(x), 1, *x.shape[1:])) for x in batch.inputs]
-    inputs = (moved(d, x, noise, JITTER)[:, 0] for d, x, noise in zip(rule.domains.values(), batch.inputs, noises, strict=True))
-    return replace(batch, inputs=tuple(inputs))
+    inputs = tuple(moved(d, x, noise, JITTER)[:, 0] for d, x, noise in zip(rule.domains.values(), batch.inputs, noises, strict=True))
+    together = zip(batch.neighbours, inputs, batch.inputs, strict=True)
+    return replace(batch, inputs=inputs, neighbours=tuple(near + (new - old)[:, None] for near, new, old in together))
 
 
 def symbols(rule: Subject) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from operator import is_
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -22,11 +24,10 @@ from matcalc.array import is_array, kind, parts, reshape
 from matcalc.cases import Profile, draw, groups
 from matcalc.domain import Domain, near
 from matcalc.oracle import autodiff, complex_step, frameworks
-from matcalc.particulars import unjudged
 from matcalc.property import FaultError, first_line
 from matcalc.rule import Linearization, unclaimed
-from matcalc.verdict import Evidence, Status, Verdict
-from matcalc.verify import judge, observe, quietly, smallest_counterexample
+from matcalc.verdict import Verdict
+from matcalc.verify import examine, quietly
 
 PROFILE = Profile(cases=192, probes=2, perturbations=2, differenced=12)
 "How hard `check` looks unless it is told otherwise."
@@ -85,21 +86,14 @@ def check(
         free = tuple(i for i, domain in enumerate(domains.values()) if not domain.held)
         verdicts = [
             _judged(Claim(name, domains, *subject), seed, profile, traced=traced)
-            for subject, traced in _subjects(f, tuple(claims.items()), library, free, name)
+            for subject, traced in _subjects(f, tuple(claims.items()), library, free, name, _Parts.of(f, *claims.values()))
         ]
     worst = next((v for v in verdicts if not v.status.good), verdicts[0])
     return replace(worst, seconds=time.perf_counter() - started)
 
 
 def _judged(claim: Claim, seed: int, profile: Profile, *, traced: bool) -> Verdict:
-    try:
-        verdict = judge(claim, observe(claim, seed=seed, profile=profile, traced=traced), elsewhere=False)
-    except FaultError as fault:
-        evidence = Evidence(fault.property, "itself", Status.REFUTED, 1, note=fault.sentence)
-        return replace(unjudged(claim), status=Status.REFUTED, reason=fault.sentence, evidence=(evidence,))
-    if verdict.status is Status.REFUTED:
-        verdict = replace(verdict, counterexample=smallest_counterexample(claim, seed) or verdict.counterexample)
-    return verdict
+    return examine(claim, seed=seed, profile=profile, traced=traced, whole=False)
 
 
 # --- what is asked about -------------------------------------------------------------------------------------------------------
@@ -145,7 +139,8 @@ def _library(f: Function, domains: dict[str, Domain], claims: dict[str, Function
     tried: dict[str, Exception] = {}
     lenders = [("NumPy", _as_it_is), ("JAX", autodiff.lent), *([("PyTorch", frameworks.lent_to_torch)] if frameworks.has_torch() else [])]
     if not claims:  # code may run on any library by chance; the one whose derivative it carries is meant
-        lenders = [*lenders[2:], *lenders[:2]] if frameworks.may_carry(f) else [*lenders[:2]]
+        by_torch, by_jax = frameworks.may_carry(f), autodiff.without_custom_rule(f) is not None
+        lenders = [*lenders[2:], *lenders[:2]] if by_torch else lenders[1:2] if by_jax else lenders[:2]
     for library, lent in lenders:
         try:
             with autodiff.double_precision():
@@ -176,14 +171,50 @@ def _require_a_question(claims: dict[str, Function], library: str, value: tuple[
 # --- what is claimed, as a linearization ----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Everything that functions are made of, compared by identity: they are the same as long as none of it has been replaced.
+
+    In a notebook a helper is mended, or a rule attached anew to a `jax.custom_vjp`, and the function that uses it stays the object
+    that it was.
+    """
+
+    things: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, *functions: Any) -> _Parts:
+        """The functions, what they look up by name, what they close over, and so on."""
+        things: dict[int, Any] = {}
+        waiting = list(functions)
+        while waiting:
+            thing = waiting.pop()
+            if id(thing) in things:
+                continue
+            things[id(thing)] = thing
+            if isinstance(thing, FunctionType):
+                cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
+                named = [thing.__globals__[name] for name in autodiff.names(thing.__code__) if name in thing.__globals__]
+                waiting += [thing.__code__, *cells, *named]
+            elif isinstance(thing, (partial, MethodType)) or autodiff.without_custom_rule(thing) is not None:
+                waiting += [thing.func, *thing.args] if isinstance(thing, partial) else list(getattr(thing, "__dict__", {}).values())
+        return cls(tuple(things.values()))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Parts) and len(self.things) == len(other.things) and all(map(is_, self.things, other.things))
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self.things)))
+
+
 @lru_cache(maxsize=16)
 def _subjects(
-    f: Function, claims: tuple[tuple[str, Function], ...], library: str, free: tuple[int, ...], name: str
+    f: Function, claims: tuple[tuple[str, Function], ...], library: str, free: tuple[int, ...], name: str, made_of: _Parts
 ) -> list[tuple[tuple[Callable[..., Linearization[Any]], Function, bool], bool]]:
     """(function, value, mapped) of each subject that the claims make, and whether JAX may differentiate its value.
 
-    Kept from call to call, because JAX compiles once for each function object.
+    Kept from call to call, because JAX compiles once for each function object, but only as long as nothing in them is replaced.
     """
+    del made_of
     lent = {"NumPy": _as_it_is, "JAX": autodiff.lent, "PyTorch": frameworks.lent_to_torch}[library]
     value = lent(f)
     of = {word: lent(claim) for word, claim in claims}
@@ -203,7 +234,8 @@ def _subjects(
 
 
 def _as_it_is(function: Function) -> Function:
-    return function
+    """The function as a new object, so that nothing known of it outlives the subject it is part of."""
+    return lambda *arrays: function(*arrays)  # noqa: PLW0108  (a new object is what is wanted)
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:

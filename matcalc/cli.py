@@ -151,6 +151,13 @@ def _select(catalogue: Catalogue, keyword: str, topics: Sequence[str]) -> Catalo
         raise Refusal(str(error)) from None
 
 
+def _require_subject(subject: str, *, wrong: bool) -> None:
+    if wrong and subject != "hand":
+        raise Refusal("--wrong makes wrong versions of rules written by hand; leave out --subject")
+    if subject == "torch" and find_spec("torch") is None:
+        raise Refusal("--subject torch needs PyTorch, which is not installed here; pip install torch")
+
+
 def _echo_problems(catalogue: Catalogue) -> None:
     for problem in catalogue.problems:
         click.echo(f"{click.style('problem', fg='red')}  {problem.sentence}", err=True)
@@ -251,6 +258,14 @@ def _description(rule: AnyRule) -> Iterator[str]:
     show_default=True,
     help="Time after which a rule is given up.",
 )
+@click.option(
+    "--subject",
+    type=click.Choice(("hand", "jax", "torch")),
+    default="hand",
+    show_default=True,
+    help="Whose derivative is judged: the rule's, or what a framework finds for the rule's function.",
+)
+@click.option("--wrong", is_flag=True, help="Judge wrong versions of every good rule too, and tell how many are refuted.")
 @click.option("-x", "stop_at_first", is_flag=True, help="Stop at the first rule that is not verified.")
 @click.option("--maxfail", type=click.IntRange(1), metavar="N", help="Stop when so many rules are not verified.")
 @click.option("--html", default="reports", envvar="MATCALC_HTML", metavar="DIR", show_default=True, help="Write pages into this folder.")
@@ -270,6 +285,8 @@ def verify(
     profile: str,
     jobs: int | None,
     timeout: float,
+    subject: str,
+    wrong: bool,
     stop_at_first: bool,
     maxfail: int | None,
     html: str,
@@ -286,6 +303,8 @@ def verify(
     from matcalc import report
 
     pages = None if no_html or not html else Path(html)
+    _require_subject(subject, wrong=wrong)
+    more = [*(["--subject", subject] if subject != "hand" else []), *(["--wrong"] if wrong else [])]
     files = [Path(path) for path in (json_path, junitxml) if path and path != "-"]
     try:
         if pages:
@@ -316,14 +335,14 @@ def verify(
 
         names = [rule.name for rule in chosen.rules]
         verdicts, interrupted = session.verify_many(
-            targets, names, seed=seed, profile=profile, jobs=jobs, timeout=timeout, on_verdict=on_verdict
+            targets, names, seed=seed, profile=profile, jobs=jobs, timeout=timeout, subject=subject, wrong=wrong, on_verdict=on_verdict
         )
     run = Run(
         verdicts=tuple(verdicts),
         problems=chosen.problems,
         seed=seed,
         profile=profile,
-        command=session.command(targets, seed=seed, profile=profile, keyword=keyword, topics=topics),
+        command=session.command(targets, seed=seed, profile=profile, keyword=keyword, topics=topics, more=more),
         started=started.isoformat(timespec="seconds"),
         seconds=time.monotonic() - began,
         versions=versions(),
@@ -400,17 +419,35 @@ def _counted(counts: Counter[Status]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in (Status.PROVED, Status.VERIFIED, *WORST_FIRST) if counts[status])
 
 
+def _kill_scores(run: Run) -> Iterator[str]:
+    """How many wrong versions of each rule were refuted, and those that were not."""
+    scores = {verdict.rule: verdict.wrong for verdict in run.verdicts if verdict.wrong}
+    for rule, score in scores.items():
+        yield f"{score.killed:>5} of {score.total:<5} wrong versions of {rule} refuted" + (f"; {score.reason}" if score.reason else "")
+        for survivor in score.survivors:
+            yield f"{click.style('    survivor', fg='red')}  {survivor}"
+    if scores:
+        killed, total = sum(score.killed for score in scores.values()), sum(score.total for score in scores.values())
+        unreached, same = sum(score.unreached for score in scores.values()), sum(score.equivalents for score in scores.values())
+        yield f"{killed} of {total} wrong versions refuted; {same} edits changed nothing, {unreached} stand where no case comes by"
+
+
 def _summary(run: Run) -> Iterator[str]:
     """What a run found out, worst first."""
+    from matcalc.report.words import sentences
+
     for status in WORST_FIRST:
         for verdict in run.verdicts:
             if verdict.status is status:
                 yield f"{click.style(f'{status:<12}', fg=COLOURS[status])}  {verdict.rule}: {verdict.reason}"
                 if verdict.counterexample and verdict.counterexample.worst:
                     yield f"{'':12}  {verdict.counterexample.worst}"
+                for sentence in sentences(verdict):
+                    yield f"{'':12}  {sentence}"
                 yield f"{'':12}  {verdict.file}:{verdict.line}"
     for problem in run.problems:
         yield f"{click.style('problem     ', fg='red')}  {problem.sentence}"
+    yield from _kill_scores(run)
     counts = Counter(verdict.status for verdict in run.verdicts)
     line = _counted(counts) or "nothing verified"
     if run.problems:

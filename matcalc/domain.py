@@ -40,6 +40,7 @@ from matcalc.array import (
     tril,
     triu,
     zeros,
+    zeros_like,
 )
 from matcalc.array import where as choose
 
@@ -153,7 +154,7 @@ class Domain:
         """
         x = self.point(noise)
         if not x.ndim:
-            return {"zero": 0 * noise, "negative zero": -absolute(0 * noise), "an integer": self.scale * (2 + 0 * noise)}
+            return {"zero": zeros_like(noise), "negative zero": -zeros_like(noise), "an integer": self.scale * (2 + 0 * noise)}
         kinds = {**_entries(x), **_zeros(x)}
         if x.ndim == 2:
             kinds |= {name: self.scale * A for name, A in _matrices(noise, square=self._square).items()}
@@ -215,7 +216,7 @@ def _entries(x: Any) -> dict[str, Any]:
     flat = _flat(x)
     if flat.shape[0] < 2:
         return {}
-    top = largest(absolute(flat))
+    top = 1.5 * largest(absolute(flat))
     kinds = {"the largest entries equal": _first(x, top, top), "all entries equal": 0 * x + top}
     if x.ndim == 2 and x.shape[0] > 1:
         kinds["equal rows"] = concat([x[:1, :], x[:1, :], x[2:, :]])
@@ -240,8 +241,8 @@ def _zeros(x: Any) -> dict[str, Any]:
     count = flat.shape[0]
     if not count:
         return {}
-    nothing = 0 * flat[0]
-    kinds = {"zero": 0 * x, "negative zeros": -absolute(0 * x)}
+    nothing = zeros_like(flat[0])
+    kinds = {"zero": zeros_like(x), "negative zeros": -zeros_like(x)}
     if count > 1:
         kinds |= {"one exact zero": _first(x, nothing), "integers and a zero": _ranks(x) - count // 2}
         kinds["the largest magnitudes equal"] = _signs(x)["the largest magnitudes equal"]
@@ -278,6 +279,7 @@ def _matrices(noise: Any, *, square: bool) -> dict[str, Any]:
         kinds["repeated eigenvalues"] = (U * ladder["repeated eigenvalues"]) @ U.mT
         kinds["repeated singular values"] = (U * ladder["repeated eigenvalues"]) @ Vt
         kinds["singular values 1e-8 apart"] = (U * ladder["eigenvalues 1e-8 apart"]) @ Vt
+        kinds |= {name: (U * ladder[name]) @ Vt for name in ("condition 1e4", "condition 1e8")}
         kinds["defective"] = eye(rows, noise) + eye(rows, noise, offset=1)
         kinds["skew-symmetric"] = skew(noise)
     return kinds
@@ -568,9 +570,9 @@ class Symmetric(Domain):
         if 0 in noise.shape:
             return {}
         n, V = noise.shape[0], eigh(sym(noise))[1]
-        kinds = {"zero": 0 * noise, "negative zeros": -absolute(0 * noise), "negative definite": -_spectra(noise)["condition 1"]}
+        d = _singular_values(n, 1.0, noise)
+        kinds = {"zero": zeros_like(noise), "negative zeros": -zeros_like(noise), "negative definite": -_spectra(noise)["condition 1"]}
         if n > 1:
-            d = _singular_values(n, 1.0, noise)
             kinds |= _diagonals(noise) | {"all entries equal": 0 * noise + 1}
             kinds |= {name: A for name, A in _spectra(noise).items() if "condition" not in name}
             kinds["rank 1 less than full"] = sym((V * (d * _before_last(n, 1, noise))) @ V.mT)
@@ -609,7 +611,7 @@ class SimpleSpectrum(Symmetric):
     def special(self, noise: Any) -> dict[str, Any]:
         n = noise.shape[0] if 0 not in noise.shape else 0
         if n < 2:
-            return {"zero": 0 * noise} if n else {}
+            return {"zero": zeros_like(noise)} if n else {}
         V = eigh(sym(noise))[1]
         lam = 1 + _ranks(diagonal(noise) * 0)
         spectra = {
@@ -809,7 +811,7 @@ class Skew(Domain):
         return skew(noise)
 
     def special(self, noise: Any) -> dict[str, Any]:
-        return {} if 0 in noise.shape else {"zero": 0 * noise, "negative zeros": -absolute(0 * noise)}
+        return {} if 0 in noise.shape else {"zero": zeros_like(noise), "negative zeros": -zeros_like(noise)}
 
     def rational(self, noise: Any) -> Any:
         return self.scale * skew(noise)
@@ -911,10 +913,11 @@ class RealSpectrum(Domain):
     def special(self, noise: Any) -> dict[str, Any]:
         n = noise.shape[0]
         if n < 2:
-            return {"zero": 0 * noise} if n else {}
+            return {"zero": zeros_like(noise)} if n else {}
         V = eye(n, noise) + Contraction(self.dims).point(noise)
         lam = 1 + _ranks(diagonal(noise) * 0)
         spectra = {"eigenvalues 1e-4 apart": concat([lam[:1], lam[:1] * (1 + 1e-4), lam[2:]]), "an eigenvalue zero": lam - 1}
+        spectra["eigenvalues -1, 0, 1, ..."] = lam - 2
         kinds = {name: (V * mu) @ inv(V) for name, mu in spectra.items()} | {"diagonal": _diagonals(noise)["diagonal"]}
         kinds |= {
             "triangular": triu(noise, 1) + lam * eye(n, noise),
@@ -947,7 +950,7 @@ class Contraction(Domain):
     def special(self, noise: Any) -> dict[str, Any]:
         if 0 in noise.shape:
             return {}
-        kinds = {"zero": 0 * noise, "negative zeros": -absolute(0 * noise)}
+        kinds = {"zero": zeros_like(noise), "negative zeros": -zeros_like(noise)}
         if noise.shape[0] > 1:
             U, s, Vt = thin_svd(noise)
             ladder = _ladders(s.shape[0], noise)
@@ -979,6 +982,10 @@ class Near(Domain):
         if self.held:
             return self.centre
         return self.centre * (1 + (0.0 if spread == 1 else 1e-6 if spread > 10 else 1e-3) * noise)
+
+    def special(self, noise: Any) -> dict[str, Any]:
+        del noise
+        return {"as it is given": self.centre}
 
     def reach(self, point: Any, tangent: Any) -> float:
         """The nearest place where a function of such an array may well cease to be analytic.

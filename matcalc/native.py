@@ -41,6 +41,9 @@ def _special(x: Any, numpy_name: str, torch_name: str) -> Any:
         return getattr(import_module("torch").special, torch_name)(x)
     if library == "numpy":
         return getattr(import_module("scipy.special"), numpy_name)(x)
+    own = getattr(array_namespace(x), numpy_name, None)
+    if own is not None:
+        return own(x)
     raise NotImplementedError(f"{numpy_name} is not known for arrays of {type(x).__module__}; it is for NumPy, JAX and PyTorch")
 
 
@@ -173,6 +176,9 @@ def lu_det(factors: tuple[Any, ...]) -> Any:
 def lu_packed(A: Any) -> Any:
     """L (its unit diagonal left out) and U in one matrix; rows as partial pivoting puts them."""
     if _library(A) == "other":
+        own = getattr(array_namespace(A).linalg, "lu_packed", None)
+        if own is not None:
+            return own(A)
         raise NotImplementedError(f"lu is not known for arrays of {type(A).__module__}; it is for NumPy, JAX and PyTorch")
     return lu_factor(A)[0]
 
@@ -188,4 +194,7 @@ def eig_real(A: Any) -> tuple[Any, Any]:
     if library in {"torch", "numpy"}:
         complex_lam, complex_V = array_namespace(A).linalg.eig(A)
         return complex_lam.real, complex_V.real
+    own = getattr(array_namespace(A).linalg, "eig_real", None)
+    if own is not None:
+        return own(A)
     raise NotImplementedError(f"eig_real is not known for arrays of {type(A).__module__}; it is for NumPy, JAX and PyTorch")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def unjudged(subject: Subject) -> Verdict:
     """A verdict that says only what it is about: all that a rule says of itself, or the name and inputs of anything else."""
-    rule = subject if isinstance(subject, Rule) else None
+    rule = subject if isinstance(subject, Rule) else getattr(subject, "rule", None)
     function = rule.function if rule else subject.value
     try:
         lines, line = inspect.getsourcelines(function)

@@ -3,7 +3,7 @@
 The tolerance of a comparison is  100 * condition * epsilon * scale,  where scale is the size of the derivative (never of one
 inner product, which may vanish by chance) and condition is measured: how far the oracle's derivative moves when the inputs move
 by eight units in the last place. It does not grow with the size of arrays, and its only other part is the rounding of the
-function's own value, 4 * epsilon * |value| / |input|.
+function's own value, 32 * epsilon * |value| / |input|.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from matcalc.array import as_array, parts, zeros_like
 from matcalc.cases import EPSILON, PERTURBATION, Batch, tangential
+from matcalc.oracle import autodiff
 from matcalc.rule import unclaimed
 from matcalc.verdict import Evidence, Status
 
@@ -33,8 +34,12 @@ if TYPE_CHECKING:
 
 SAFETY = 100.0
 "Units of condition * epsilon * scale that two right answers may differ by."
-ROUNDING = 4.0
-"Units of epsilon * (size of the value / size of the input) that the rounding of the function itself may cost."
+ROUNDING = 32.0
+"""Units of epsilon * (size of the value / size of the input) that the rounding of the function itself may cost.
+
+What is computed on the way may be larger than the value: where a softmax has become one-hot, JAX's derivative of it is a multiple of
+the spacing of numbers near 1, at every point of a neighbourhood, so that no neighbour betrays the rounding.
+"""
 TRUST = 10.0
 "Units of its own error estimate that a finite difference may be wrong by."
 TOO_WEAK = 1e-6
@@ -67,27 +72,27 @@ class Answers:
     jvp: tuple[Floats, ...]
     vjp: tuple[Floats, ...]
     nonlinear: tuple[tuple[Floats, ...], tuple[Floats, ...]]  # how far jvp and vjp are from linear, (cases, *shape) for each array
+    contracted: tuple[Floats, ...] = ()  # where a Jacobian is given in closed form: the first cotangent with it, (cases, 1, *shape)
 
 
-Runner = Callable[[Callable[..., Any], Sequence[Any]], tuple[Any, ...]]
-"Runs a function of arrays (returning a tuple of arrays) at all points stacked along the first axis of its arguments."
-
-
-def ask(rule: Subject, batch: Batch, run: Runner | None = None) -> Answers:
-    """Call the rule, its jvp and its vjp at every case; given `run`, one by one at the first two cases only, and the rest at once.
+def ask(rule: Subject, batch: Batch) -> Answers:
+    """Call the rule, its jvp and its vjp at every case: one by one, or, if JAX can map it, all at once after the first two.
 
     Raises FaultError if the rule raises, returns another shape than it must, changes its inputs, or answers the same
     question differently when it is asked again.
     """
-    rows = [_ask_once(rule, batch, case) for case in range(batch.count if run is None else min(2, batch.count))]
-    if run is not None:
-        return _ask_at_once(rule, batch, run)
-    value, jvp, vjp, bent_jvp, bent_vjp = zip(*rows, strict=True)
+    rows = [_ask_once(rule, batch, case) for case in range(min(2, batch.count) if rule.mapped else batch.count)]
+    if rule.mapped:
+        try:
+            return _ask_at_once(rule, batch)
+        except autodiff.CannotTraceError:  # what is claimed may be NumPy code all the same
+            rows += [_ask_once(rule, batch, case) for case in range(2, batch.count)]
+    value, jvp, vjp, bent_jvp, bent_vjp, contracted = zip(*rows, strict=True)
 
     def join(of_cases: Sequence[Sequence[Any]]) -> tuple[Floats, ...]:
         return tuple(np.stack(arrays) for arrays in zip(*of_cases, strict=True))
 
-    return Answers(join(value), join(jvp), join(vjp), (join(bent_jvp), join(bent_vjp)))
+    return Answers(join(value), join(jvp), join(vjp), (join(bent_jvp), join(bent_vjp)), join(contracted))
 
 
 def _ask_once(rule: Subject, batch: Batch, case: int) -> tuple[Any, ...]:
@@ -123,10 +128,23 @@ def _ask_once(rule: Subject, batch: Batch, case: int) -> tuple[Any, ...]:
     for name, before, after in zip(batch.names, inputs, handed, strict=True):
         if not _same([before], [after]):
             raise FaultError("pure", f"{rule.name} changes its input {name}{where}; work on a copy")
-    return value, stacked["jvp"], stacked["vjp"], bent["jvp"], bent["vjp"]
+    contracted = [] if at.jacobian is None or len(value) > 1 else _contracted(rule.name, at, [x.shape for x in handed], batch, case, where)
+    return value, stacked["jvp"], stacked["vjp"], bent["jvp"], bent["vjp"], contracted
 
 
-def _ask_at_once(rule: Subject, batch: Batch, run: Runner) -> Answers:
+def _contracted(name: str, at: Any, shapes: Sequence[tuple[int, ...]], batch: Batch, case: int, where: str) -> list[Floats]:
+    """The first cotangent contracted with the Jacobian with respect to each input, for a value of one array; axis: probe."""
+    try:
+        jacobians = [_as_numbers(name, "jacobian", J) for J in parts(at.jacobian())]
+    except Exception as error:
+        raise FaultError("jacobian", f"{name}.jacobian raises {type(error).__name__}{where}: {first_line(error)}") from error
+    (cotangent,) = (c[case, 0] for c in batch.cotangents)
+    wanted = [(*cotangent.shape, *shapes[i]) for i in batch.free]
+    _require_shapes(name, ["its jacobian"] * len(wanted), jacobians, wanted, where)
+    return [np.tensordot(cotangent, J, axes=cotangent.ndim)[None] for J in jacobians]
+
+
+def _ask_at_once(rule: Subject, batch: Batch) -> Answers:
     """The answers to all questions of a batch by one call of a function that can be mapped over points."""
     (a, b), second = WEIGHTS, 1 if batch.tangents[0].shape[1] > 1 else 0
 
@@ -140,7 +158,7 @@ def _ask_at_once(rule: Subject, batch: Batch, run: Runner) -> Answers:
     questions = [x.reshape(-1, *x.shape[2:]) for arrays in asked for x in arrays]
     at = rule.function(*(x[0] for x in batch.inputs))
     claimed = [word for word in ("jvp", "vjp") if getattr(at, word) is not unclaimed]
-    answers = [x.reshape(cases, probes, *x.shape[1:]) for x in run(everything(rule), [*points, *questions])]
+    answers = [x.reshape(cases, probes, *x.shape[1:]) for x in autodiff.run(everything(rule), [*points, *questions])]
     count = len(batch.cotangents)
     value, rest = answers[:count], answers[count:]
     sizes = {"jvp": count, "vjp": len(batch.free)}
@@ -546,6 +564,12 @@ def _paired(batch: Batch, stick: Yardstick) -> Measure:
         np.sum([m.noise * size for m, size in factors], axis=0),
         np.sum([m.natural * size for m, size in factors], axis=0),
     )
+
+
+def jacobian_contracts_to_vjp(answers: Answers, stick: Yardstick) -> list[Comparison]:
+    """A cotangent contracted with the closed-form Jacobian is its vjp."""
+    together = zip(answers.contracted, answers.vjp, stick.vjp, strict=True)
+    return [_compare(mine, theirs[:, :1], m[:, :1]) for mine, theirs, m in together]
 
 
 def maps_are_linear(answers: Answers, stick: Yardstick) -> list[Comparison]:

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from matcalc.catalogue import AnyRule
     from matcalc.verdict import Counterexample, Problem, Verdict
 
-PROPERTIES = ("value", "jvp", "vjp", "adjoint", "linear", "structure", "pure", "shape", "dtype", "empty", "agreement")
+PROPERTIES = (
+    *("value", "jvp", "vjp", "adjoint", "linear", "structure", "pure", "shape", "dtype", "empty", "agreement"),
+    *("jacobian", "special", "kink", "layout", "poison", "extremes", "gauge", "second", "float32"),
+)
 "What an item can be about: every `Evidence.property` the verifier knows."
 
 DEFAULT_SEED = 0  # a suite that was green stays green until a rule changes
@@ -32,6 +35,26 @@ _blamed = pytest.StashKey[set[Any]]()
 
 class RuleFailure(Exception):  # noqa: N818  (what it says is about the rule, nothing went wrong here)
     """What the verifier says of a rule that it did not verify, as text."""
+
+
+@pytest.fixture
+def check_derivative(request: pytest.FixtureRequest) -> Callable[..., Verdict]:
+    """`matcalc.check` as an assertion: fails the test with the verdict's sentences unless the derivative is proved or verified.
+
+    Takes what `matcalc.check` takes; the seed is that of `--matcalc-seed` unless one is given. Returns the verdict.
+    """
+
+    def check(f: Callable[..., Any], *inputs: Any, **claims: Any) -> Verdict:
+        from matcalc.checking import check
+
+        __tracebackhide__ = True
+        seed = claims.setdefault("seed", _seed(request.config))
+        verdict = check(f, *inputs, **claims)
+        if not verdict.status.good:
+            pytest.fail(f"{verdict}\nseed={seed} repeats it", pytrace=False)
+        return verdict
+
+    return check
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -260,7 +283,9 @@ class ProblemItem(pytest.Item):
 
 
 def _text(verdict: Verdict, sentence: str, example: Counterexample | None, command: str) -> str:
-    """The sentence, the counterexample if there is one, the rule's place, and the command that repeats it."""
+    """The sentence, the counterexample if there is one, why it may be, the rule's place, and the command that repeats it."""
+    from matcalc.report.words import sentences
+
     lines = [f"{verdict.rule} is {verdict.status}: {sentence}"]
     if example:
         sizes = ", ".join(f"{name} = {size}" for name, size in example.sizes.items())
@@ -269,4 +294,5 @@ def _text(verdict: Verdict, sentence: str, example: Counterexample | None, comma
         lines += [f"{example.compared}:", f"  came      {example.got}", f"  expected  {example.expected}"]
         if example.worst:
             lines += [f"worst: {example.worst}"]
+    lines += sentences(verdict)
     return "\n".join([*lines, "", f"{verdict.file}:{verdict.line}", f"repeat it with: {command}"])

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import WRAPPER_ASSIGNMENTS, cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
 from matcalc.array import as_array, is_array, is_floating, kind, like, ones_like, parts, reshape, stack, zeros_like
 from matcalc.domain import Domain
@@ -80,7 +80,8 @@ class Built:
 
     `domains` are those of what is chosen. `factors`, where given, takes that to the factors as the rule would return them (in its
     order, with its signs); `build` takes the factors to the inputs, and `value` to the rule's value there, which is all of the
-    factors unless it is given. All three must make sense for complex numbers too: they are differentiated by a complex step.
+    factors unless it is given. All three are differentiated by a complex step, so no conjugate may hide in them (as in `inner` of
+    two vectors).
     """
 
     domains: dict[str, Domain]
@@ -108,7 +109,8 @@ class Rule(Generic[Inputs, Value]):
     sources: tuple[Source, ...]
     built: tuple[Built, ...] = ()
     differentiated: tuple[str, ...] = field(init=False)
-    mapped: ClassVar[bool] = False
+    value: Callable[..., Any] = field(init=False)
+    "The function alone, its inputs not checked: all that an oracle may see. One object for each rule."
 
     def __post_init__(self) -> None:
         self.__dict__.update({name: getattr(self.function, name) for name in WRAPPER_ASSIGNMENTS if hasattr(self.function, name)})
@@ -133,6 +135,8 @@ class Rule(Generic[Inputs, Value]):
         if not free:
             raise TypeError(f"{self.name} holds all of its inputs; leave at least one to differentiate")
         object.__setattr__(self, "differentiated", free)
+        function: Callable[..., Linearization[Value]] = self.function
+        object.__setattr__(self, "value", lambda *inputs: function(*inputs).value)  # pyright: ignore[reportUnknownLambdaType]
 
     # --- what it says of itself ---------------------------------------------------------------------------------------------
 
@@ -156,11 +160,10 @@ class Rule(Generic[Inputs, Value]):
         """Its statement: the displayed equations of its docstring, in TeX, in the order value, differential, adjoint."""
         return tuple(" ".join(text.split()) for text in re.findall(r"\$\$(.+?)\$\$", self.function.__doc__ or "", flags=re.DOTALL))
 
-    @cached_property
-    def value(self) -> Callable[..., Value]:
-        """The function alone, its inputs not checked: all that an oracle may see. One object for each rule."""
-        function: Callable[..., Linearization[Value]] = self.function
-        return lambda *inputs: function(*inputs).value
+    @property
+    def mapped(self) -> bool:
+        """A rule is asked at one point after the other, on NumPy."""
+        return False
 
     def __repr__(self) -> str:
         return f"<rule {self.name}({', '.join(self.domains)})>"
@@ -334,7 +337,8 @@ def built_from(
     `@built_from(lambda L: L @ L.mT, L=lower_triangular("n"))` says what a Cholesky factor is without computing one, so that the
     rule can be asked to give back factors, and tangents of factors, that are known beforehand.
     May stand several times, for instance once for tall matrices and once for wide ones.
-    Raises TypeError if the domains are not those of the arguments, ValueError if they name a size that the rule's inputs lack.
+    Raises TypeError if the domains are not those of the arguments or an input is held, ValueError if a factor has a size that no
+    input has.
     """
 
     def declare(built: Rule[Inputs, Value]) -> Rule[Inputs, Value]:
@@ -344,6 +348,9 @@ def built_from(
                 f"{built.name} is built from ({', '.join(chosen)}) but gives domains for ({', '.join(domains)}); "
                 "name the same factors in the same order"
             )
+        held = [name for name, domain in built.domains.items() if domain.held]
+        if held:
+            raise TypeError(f"{built.name} holds {held[0]}, so that its inputs cannot be built: their tangents could not be chosen")
         known = {d.name for domain in built.domains.values() for d in domain.dims}
         for name, domain in domains.items():
             for d in domain.dims:

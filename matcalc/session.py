@@ -59,12 +59,15 @@ def place(rule: AnyRule) -> tuple[str, int]:
     return code.co_filename, code.co_firstlineno
 
 
-def command(targets: Sequence[str], *, seed: int, profile: str, keyword: str = "", topics: Sequence[str] = ()) -> str:
+def command(
+    targets: Sequence[str], *, seed: int, profile: str, keyword: str = "", topics: Sequence[str] = (), more: Sequence[str] = ()
+) -> str:
     """The shell command that verifies the same rules in the same cases again."""
     words = ["matcalc", "verify", *targets]
     words += ["-k", keyword] if keyword else []
     for topic in topics:
         words += ["--topic", topic]
+    words += more
     return shlex.join([*words, "--seed", str(seed), "--profile", profile])
 
 
@@ -76,16 +79,21 @@ def verify_many(
     profile: str,
     jobs: int | None = None,
     timeout: float = 120.0,
+    subject: str = "hand",
+    wrong: bool = False,
     on_verdict: Callable[[Verdict], bool] = lambda _: True,
 ) -> tuple[list[Verdict], bool]:
     """Verify the rules of these names; returns their verdicts in the order of the names, and whether Ctrl-C ended the run.
+
+    `subject` says whose derivative it is: "hand" for the rule's, "jax" or "torch" for what a framework finds for its function. With
+    `wrong`, wrong versions of every good rule are judged too.
 
     A rule that ends its process, or takes longer than `timeout` seconds, is inconclusive and its worker is replaced.
     `on_verdict` is called with each verdict as it comes; if it returns False, no more are waited for.
     """
     rules = load(targets)
     verdicts: dict[str, Verdict] = {}
-    crew = _Crew(tuple(targets), seed, profile, timeout, deque(rules[name] for name in names))
+    crew = _Crew(tuple(targets), seed, profile, subject, wrong, timeout, deque(rules[name] for name in names))
     try:
         crew.start(min(jobs or min(usable_cpus(), MOST_JOBS), len(names)))
         for verdict in crew.work():
@@ -122,6 +130,8 @@ class _Crew:
     targets: tuple[str, ...]
     seed: int
     profile: str
+    subject: str
+    wrong: bool
     timeout: float
     waiting: deque[AnyRule]
     workers: list[_Worker] = field(default_factory=list)
@@ -131,7 +141,10 @@ class _Crew:
         for _ in range(count):
             ours, theirs = get_context("spawn").Pipe()
             process = get_context("spawn").Process(
-                target=_serve, args=(theirs, self.targets, self.seed, self.profile), name="matcalc worker", daemon=True
+                target=_serve,
+                args=(theirs, self.targets, self.seed, self.profile, self.subject, self.wrong),
+                name="matcalc worker",
+                daemon=True,
             )
             with _interrupts_held():
                 process.start()
@@ -237,12 +250,19 @@ def _unfinished(rule: AnyRule, reason: str, seconds: float) -> Verdict:
 # --- the other side ---------------------------------------------------------------------------------------------------------
 
 
-def _serve(pipe: connection.Connection[Any, Any], targets: Sequence[str], seed: int, profile: str) -> None:
+def _with_wrong_versions(rule: AnyRule, verdict: Verdict, seed: int) -> Verdict:
+    from matcalc.wrong import score, summary
+
+    return replace(verdict, wrong=summary(score(rule, seed=seed)))
+
+
+def _serve(pipe: connection.Connection[Any, Any], targets: Sequence[str], seed: int, profile: str, subject: str, wrong: bool) -> None:  # noqa: FBT001  (a process takes no names)
     """A worker's life: prepare, load the rules (functions cannot be sent), say so, answer each name with a verdict or a sentence."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to decide
     os.dup2(2, 1)  # what a rule prints is not data
     os.environ.update(dict.fromkeys(THREADS, "1"))
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # many small programs: a GPU is slow at them, and each worker would claim its memory
+    from matcalc.subjects import by
     from matcalc.verify import prepare, verify
 
     prepare(cache=cache_folder())
@@ -254,7 +274,8 @@ def _serve(pipe: connection.Connection[Any, Any], targets: Sequence[str], seed: 
         except EOFError:
             return
         try:
-            pipe.send(verify(rule, seed=seed, profile=profile))
+            verdict = verify(by(subject, rule), seed=seed, profile=profile)
+            pipe.send(_with_wrong_versions(rule, verdict, seed) if wrong and verdict.status.good else verdict)
         except Exception as error:  # noqa: BLE001  (a fault of the verifier must not stop the run)
             if os.environ.get("MATCALC_TRACEBACK"):
                 sys.excepthook(type(error), error, error.__traceback__)

@@ -106,7 +106,7 @@ class Counterexample:
 class Explanation:
     """One way to get from what was expected to what a refuted rule gives."""
 
-    kind: str  # "transposed", "sign", "factor", "size-dependent factor", "symmetrised", "dropped term", ... (matcalc.diagnose)
+    kind: str  # "transpose", "sign", "scalar_factor", "missing_term", ...: the classes of matcalc.diagnose
     sentence: str  # "the gradient with respect to K is the expected one transposed"
     residual: float  # relative distance that remains when the explanation is applied: 0 for a perfect one
     of: str = ""  # what it is about: "the gradient with respect to K"
@@ -135,6 +135,22 @@ class Digits:
 
 
 @dataclass(frozen=True)
+class WrongVersions:
+    """What became of the wrong versions of a rule that a machine made, to find out what the checker cannot see."""
+
+    killed: int  # how many were refuted,
+    total: int  # of those that are truly wrong
+    equivalents: int  # edits that change nothing
+    disputed: int  # refuted, though no difference from the rule was found
+    unreached: int  # edits of lines that no case comes by
+    kinds: dict[str, tuple[int, int]]  # refuted and truly wrong, by the kind of mistake
+    properties: dict[str, int]  # by the property that refuted it first
+    survivors: tuple[str, ...]  # what was done, and where it shows
+    seconds: float
+    reason: str = ""  # why none could be tried
+
+
+@dataclass(frozen=True)
 class Verdict:
     """All that was found out about one rule."""
 
@@ -159,11 +175,12 @@ class Verdict:
     explanations: tuple[Explanation, ...] = ()  # of a refuted rule, the best first
     census: tuple[Coverage, ...] = ()
     digits: tuple[Digits, ...] = ()
+    wrong: WrongVersions | None = None  # of a run that asked for them
 
     @property
     def margin(self) -> float:
         """Largest error in units of its tolerance, over all evidence."""
-        return max((e.margin for e in self.evidence), default=0.0)
+        return max((e.margin for e in self.evidence if e.status is not Status.INCONCLUSIVE), default=0.0)
 
     @property
     def sentences(self) -> list[str]:
@@ -171,13 +188,9 @@ class Verdict:
         bound = max((e.bound for e in self.evidence if e.status is Status.PROVED), default=0.0)
         oracles = ", ".join(dict.fromkeys(e.oracle for e in self.evidence if e.status.good and e.oracle != "itself"))
         if self.status is Status.PROVED:
-            said = [
-                f"{self.rule} is proved: exact arithmetic agrees, and a wrong one would pass with a probability of at most {bound:.0e}."
-            ]
+            said = [f"{self.rule} is proved in exact arithmetic: a wrong one would pass with a probability of at most {bound:.0e}."]
         elif self.status is Status.VERIFIED:
-            said = [
-                f"{self.rule} is verified on {self.cases} cases beside {oracles}; its largest error is {self.margin:.2g} of the tolerance."
-            ]
+            said = [f"{self.rule} is verified on {self.cases} cases beside {oracles}; largest error {self.margin:.2g} of its tolerance."]
         else:
             said = [f"{self.rule} is {self.status}: {self.reason}."]
         example = self.counterexample
@@ -293,6 +306,7 @@ def _verdict(data: dict[str, Any]) -> Verdict:
         explanations=tuple(_made(Explanation, e, residual=_numbers(e["residual"])) for e in data["explanations"]),
         census=tuple(Coverage(**c) for c in data["census"]),
         digits=tuple(_digits(d) for d in data["digits"]),
+        wrong=_wrong(data["wrong"]) if data["wrong"] else None,
     )
 
 
@@ -300,6 +314,11 @@ def _evidence(data: dict[str, Any]) -> Evidence:
     numbers = {name: _numbers(data[name]) for name in ("worst_error", "tolerance", "scale", "condition", "bound")}
     lists = {name: tuple(_numbers(data[name])) for name in ("margins", "errors")}
     return _made(Evidence, data, status=Status(data["status"]), **numbers, **lists)
+
+
+def _wrong(data: dict[str, Any]) -> WrongVersions:
+    kinds = {kind: tuple(counts) for kind, counts in data["kinds"].items()}
+    return _made(WrongVersions, data, kinds=kinds, survivors=tuple(data["survivors"]), seconds=_numbers(data["seconds"]))
 
 
 def _digits(data: dict[str, Any]) -> Digits:

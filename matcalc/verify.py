@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from matcalc import diagnose, factors, precision, proof, second, special
 from matcalc import property as properties
 from matcalc.array import parts
 from matcalc.cases import PROFILES, Batch, Profile, draw, empty_groups, groups, nearby, strategy
@@ -60,13 +61,68 @@ def verify(rule: Subject, *, seed: int = 0, profile: str = "default") -> Verdict
         raise ValueError(f"profile must be one of {', '.join(PROFILES)}, but {profile!r} came")
     started = time.perf_counter()
     with quietly():
-        try:
-            verdict = judge(rule, observe(rule, seed=seed, profile=PROFILES[profile]))
-        except FaultError as fault:
-            verdict = _faulty(rule, fault)
-        if verdict.status is Status.REFUTED and verdict.evidence and any(e.margins for e in verdict.evidence):
-            verdict = replace(verdict, counterexample=smallest_counterexample(rule, seed) or verdict.counterexample)
+        verdict = examine(rule, seed=seed, profile=PROFILES[profile])
     return replace(verdict, seconds=time.perf_counter() - started)
+
+
+def examine(rule: Subject, *, seed: int, profile: Profile, traced: bool = True, whole: bool = True) -> Verdict:
+    """The verdict of all oracles, and for a refuted rule its smallest case and what may be wrong with it.
+
+    `traced` says whether JAX may differentiate the value. Unless `whole`, second derivatives are left out. Other array libraries
+    and shorter floating-point formats are for rules only, which promise to run on them.
+    """
+    observations: list[Observation] = []
+    try:
+        observations = observe(rule, seed=seed, profile=profile, traced=traced)
+        verdict = judge(rule, observations, elsewhere=isinstance(rule, Rule))
+    except FaultError as fault:
+        explained = diagnose.explain_shape(rule, observations) if fault.property == "shape" else ()
+        return replace(_faulty(rule, fault), explanations=explained)
+    verdict = _with_more(rule, verdict, seed, whole=whole)
+    if verdict.status is Status.REFUTED:
+        answered = [(_padded(seen), properties.ask(rule, seen.batch)) for seen in observations]
+        by_numbers = any(e.margins and e.status is Status.REFUTED for e in verdict.evidence)
+        verdict = replace(
+            verdict,
+            counterexample=(smallest_counterexample(rule, seed) if by_numbers else None) or verdict.counterexample,
+            explanations=diagnose.explain(rule, answered),
+        )
+    return verdict
+
+
+def _padded(seen: Observation) -> Observation:
+    """The same with a place for a difference at every case, not a number where none was taken."""
+    missing = seen.batch.count - len(seen.steps)
+
+    def filled(x: Any, value: Any) -> Any:
+        return np.concatenate([x, np.full((missing, *x.shape[1:]), value, dtype=x.dtype)])
+
+    padded = tuple(
+        differences.Difference(filled(d.value, np.nan), filled(d.error, np.inf), filled(d.plain, np.nan), filled(d.kink, value=False))
+        for d in seen.differences
+    )
+    return replace(seen, differences=padded, steps=filled(seen.steps, np.nan))
+
+
+def _with_more(rule: Subject, verdict: Verdict, seed: int, *, whole: bool) -> Verdict:
+    """The verdict after what is looked at besides random cases: special points, factors chosen first, exact arithmetic, and more."""
+    special_evidence, census = special.survey(rule, seed=seed)
+    built, proofs = factors.examine(rule, seed=seed), proof.prove(rule, seed=seed)
+    single, kept = precision.digits(rule, seed=seed) if isinstance(rule, Rule) else ([], ())
+    twice = second.order(rule, second.batches(rule, seed=seed)) if whole else []
+    found = [*special_evidence, *built.evidence, *proofs, *single, *twice]
+    census = (*census, *built.census)
+    evidence = (*verdict.evidence, *found)
+    status, reason = verdict.status, verdict.reason
+    refuted = [e for e in found if e.status is Status.REFUTED]
+    lacking = special.missing(rule, census)
+    if refuted and status is not Status.REFUTED:
+        status, reason = Status.REFUTED, refuted[0].note
+    elif status.good and lacking:
+        status, reason = Status.INCONCLUSIVE, f"the census of {rule.name} lacks {', '.join(lacking)}, which its domains allow"
+    elif status.good and proofs and all(e.status is Status.PROVED for e in proofs):
+        status = Status.PROVED
+    return replace(verdict, status=status, reason=reason, evidence=evidence, census=census, digits=kept)
 
 
 @contextmanager
@@ -227,7 +283,7 @@ def judge(rule: Subject, observations: Sequence[Observation], *, elsewhere: bool
 
     Raises FaultError if it cannot be compared.
     """
-    answered = [(seen, _ask(rule, seen.batch)) for seen in observations]
+    answered = [(seen, properties.ask(rule, seen.batch)) for seen in observations]
     tallies = _tallies(rule, answered, elsewhere=elsewhere)
     evidence = [tally.evidence() for tally in tallies]
     cases = sum(seen.batch.count for seen, _ in answered)
@@ -250,20 +306,10 @@ def judge(rule: Subject, observations: Sequence[Observation], *, elsewhere: bool
     )
 
 
-def _ask(rule: Subject, batch: Batch) -> Answers:
-    """What the rule says of a batch, asked at once if it can be."""
-    if not rule.mapped:
-        return properties.ask(rule, batch)
-    try:
-        return properties.ask(rule, batch, autodiff.run)
-    except autodiff.CannotTraceError:
-        return properties.ask(rule, batch)
-
-
 def contradicted(rule: Subject, batch: Batch, *, traced: bool = True) -> list[str]:
     """Sentences about the properties that fail at the cases of one batch: what a test can assert to be empty."""
     try:
-        seen, answers = look(rule, batch, traced=traced), _ask(rule, batch)
+        seen, answers = look(rule, batch, traced=traced), properties.ask(rule, batch)
         evidence = [tally.evidence() for tally in _tallies(rule, [(seen, answers)], elsewhere=False)]
     except FaultError as fault:
         return [fault.sentence]
@@ -288,7 +334,7 @@ def _tallies(rule: Subject, answered: Sequence[tuple[Observation, Answers]], *, 
                 batch = nearby(rule, seen.batch, k)
                 near = look(rule, batch, traced=seen.autodiff is not None, differenced=len(seen.steps))
                 near = replace(near, stick=properties.raised(near.stick, seen.stick))
-                others.append(_compare_all(rule, near, _ask(rule, batch), {}, elsewhere=here_too))
+                others.append(_compare_all(rule, near, properties.ask(rule, batch), {}, elsewhere=here_too))
             for key in doubtful:
                 beside = [other[key] for other in others if key in other]
                 compared[key] = [without_rounding(c, [arrays[k] for arrays in beside]) for k, c in enumerate(compared[key])]
@@ -313,9 +359,12 @@ def _compare_all(rule: Subject, seen: Observation, answers: Answers, notes: dict
         compared["vjp", "JAX reverse"] = properties.vjp_is_derivative(rule, answers, batch, oracle, stick)
     compared["jvp", "finite differences"] = properties.jvp_is_difference(answers, seen.differences, stick)
     compared["vjp", "finite differences"] = properties.vjp_is_difference(answers, batch, seen.differences, stick)
+    _outvote(compared, answers, seen)
     if seen.complex_step:
         compared["jvp", "complex step"] = properties.jvp_is_difference(answers, seen.complex_step, stick)
         compared["vjp", "complex step"] = properties.vjp_is_difference(answers, batch, seen.complex_step, stick)
+    if answers.contracted:
+        compared["jacobian", "itself"] = properties.jacobian_contracts_to_vjp(answers, stick)
     compared["adjoint", "itself"] = properties.maps_are_adjoint(answers, batch, stick)
     compared["linear", "itself"] = properties.maps_are_linear(answers, stick)
     compared["structure", "itself"] = properties.gradient_keeps_structure(rule, answers, batch, stick)
@@ -327,6 +376,25 @@ def _compare_all(rule: Subject, seen: Observation, answers: Answers, notes: dict
             continue
         compared["agreement", name] = properties.agrees(answers, answer, stick)
     return compared
+
+
+def _outvote(compared: Comparisons, answers: Answers, seen: Observation) -> None:
+    """Leave out the cases at which JAX disagrees with a rule whose side finite differences take: a framework is a witness, no truth."""
+    batch, oracle = seen.batch, seen.autodiff
+    if oracle is None:
+        return
+    jax = replace(answers, jvp=tuple(x[:, 0] for x in oracle.jvp), vjp=tuple(x[:, 0] for x in oracle.vjp))
+    of_jax = {
+        "jvp": properties.jvp_is_difference(jax, seen.differences, seen.stick),
+        "vjp": properties.vjp_is_difference(jax, batch, seen.differences, seen.stick),
+    }
+    for word, name in (("jvp", "JAX forward"), ("vjp", "JAX reverse")):
+        mine = compared.get((word, "finite differences"), [])
+        if not mine or not any(np.any(c.margin > 1) for c in compared[word, name]):
+            continue
+        sides = np.all([(c.margin <= 1) & c.usable for c in mine], axis=(0, 2)) & np.any([c.margin > 1 for c in of_jax[word]], axis=(0, 2))
+        apart = np.concatenate([sides, np.zeros(batch.count - len(sides), dtype=bool)])[:, None]
+        compared[word, name] = [replace(c, usable=c.usable & ~apart) for c in compared[word, name]]
 
 
 def _weigh(rule: Subject, evidence: Sequence[Evidence], answered: Sequence[tuple[Observation, Answers]]) -> tuple[Status, str]:
@@ -355,6 +423,7 @@ def _sentence(rule: Subject, evidence: Evidence) -> str:
         "vjp": f"the vjp of {rule.name} is not what {evidence.oracle} gives",
         "adjoint": f"the vjp of {rule.name} is not the adjoint of its jvp",
         "linear": f"the jvp or the vjp of {rule.name} is not linear",
+        "jacobian": f"the jacobian of {rule.name} does not contract with a cotangent to the vjp",
         "structure": f"a gradient of {rule.name} has entries where its input has none",
         "agreement": f"{rule.name} on {evidence.oracle} is not what it is on NumPy",
     }[evidence.property]
@@ -431,6 +500,9 @@ def _dtypes(rule: Subject, batch: Batch) -> Evidence:
         return Evidence("dtype", "itself", Status.REFUTED, 1, note=note)
     for word, arrays in answers.items():
         for array in arrays:
+            if not hasattr(array, "dtype"):
+                note = f"the {word} of {rule.name} must be an array, but is a {type(array).__name__}"
+                return Evidence("dtype", "itself", Status.REFUTED, 1, note=note)
             if array.dtype != np.float32:
                 note = f"the {word} of {rule.name} has dtype {array.dtype} for inputs of dtype float32"
                 return Evidence("dtype", "itself", Status.REFUTED, 1, note=note)
@@ -463,7 +535,7 @@ def smallest_counterexample(rule: Subject, seed: int) -> Counterexample | None:
     from hypothesis.errors import HypothesisException
 
     def refuted(batch: Batch) -> bool:
-        return any(tally.worst[0] > 1 for tally in _tallies(rule, [(look(rule, batch), _ask(rule, batch))], elsewhere=False))
+        return any(tally.worst[0] > 1 for tally in _tallies(rule, [(look(rule, batch), properties.ask(rule, batch))], elsewhere=False))
 
     limits = settings(
         max_examples=60,
@@ -476,7 +548,7 @@ def smallest_counterexample(rule: Subject, seed: int) -> Counterexample | None:
         batch = find(strategy(rule, largest=3), refuted, settings=limits, random=Random(seed))  # noqa: S311
     except (HypothesisException, ValueError, FaultError):
         return None
-    answered = [(look(rule, batch), _ask(rule, batch))]
+    answered = [(look(rule, batch), properties.ask(rule, batch))]
     return _counterexample(rule, _tallies(rule, answered, elsewhere=False), answered)
 
 
@@ -487,8 +559,9 @@ def _counterexample(rule: Subject, tallies: Sequence[Tally], answered: Sequence[
         return None
     array, case, probe = tally.place
     seen, answers = next((s, a) for s, a in answered if tally.batch is not None and s.batch.sizes == tally.batch.sizes)
-    batch = seen.batch
-    rivals = _rivals(rule, tally, seen, answers, array, case, probe)
+    seen, batch = _padded(seen), seen.batch
+    found = _rivals(rule, tally, seen, answers, array, case, probe)
+    rivals = {name: x for k, (name, x) in enumerate(found.items()) if k < 2 or np.all(np.isfinite(x))}
     got, expected = (np.asarray(x) for x in list(rivals.values())[:2])
     compared = _compared(tally, batch, array)
     difference = np.where(np.isfinite(got - expected), np.abs(got - expected), np.inf)
@@ -511,6 +584,8 @@ def _compared(tally: Tally, batch: Batch, array: int) -> str:
     pairing = "the inner product of the vjp with the tangent"
     if tally.property == "vjp" and tally.oracle == "JAX reverse":
         return f"the gradient with respect to {batch.names[batch.free[array]]}"
+    if tally.property == "jacobian":
+        return f"the jacobian with respect to {batch.names[batch.free[array]]}, contracted with a cotangent"
     words = {"value": "the value", "jvp": "the jvp", "vjp": pairing, "adjoint": pairing, "linear": "the distance from linearity"}
     return words.get(tally.property, "the result")
 
@@ -534,6 +609,8 @@ def _rivals(  # noqa: PLR0911  (one answer for each property)
         case "linear", _:
             bend = [*answers.nonlinear[0], *answers.nonlinear[1]][array][case]
             return {"rule": bend, "zero": np.zeros_like(bend)}
+        case "jacobian", _:
+            return {"jacobian of the rule": answers.contracted[array][case, 0], "vjp of the rule": answers.vjp[array][case, 0]}
         case "structure", _:
             kept = [k for k, i in enumerate(batch.free) if rule.domains[batch.names[i]].tangent_only]
             gap = properties.gradient_keeps_structure(rule, answers, batch, seen.stick)[array].gap[case, probe]

@@ -429,7 +429,7 @@ def test_every_bad_rule_costs_its_own_verdict_and_nothing_else() -> None:
     results = json.loads(Path("results.json").read_text())
     found = {verdict["rule"]: verdict for verdict in results["verdicts"]}
     assert set(found) == {"right", *REFUTED, *LOST}
-    assert found["right"]["status"] == "verified"
+    assert found["right"]["status"] == "proved"
     for expected, rules in (("refuted", REFUTED), ("inconclusive", LOST)):
         for name, (_, said) in rules.items():
             assert found[name]["status"] == expected, found[name]["reason"]

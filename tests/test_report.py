@@ -18,7 +18,7 @@ from matcalc.report import ReportError, check_folder, maths, plots, read_json, w
 from matcalc.report.files import MARKER
 from matcalc.report.html import prose, python, web
 from matcalc.report.page import _parts, index_page, slug
-from matcalc.verdict import Counterexample, Curve, Evidence, Problem, Run, Status, Verdict, Worst, to_json
+from matcalc.verdict import Counterexample, Curve, Evidence, Explanation, Problem, Run, Status, Verdict, Worst, to_json
 
 HOSTILE = '"><img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
 LOGDET = (r"\ell = \log\det K", r"d\ell = \operatorname{tr}(K^{-1}\,dK)", r"\bar K = \bar\ell\,K^{-\top}")
@@ -124,6 +124,10 @@ def a_refuted_verdict() -> Verdict:
             Worst("the gradient with respect to A", (0, 1), -0.5, 0.5),
             {"rule / JAX reverse": 1.41, "rule / finite differences": 1.41, "JAX reverse / finite differences": 3e-12},
         ),
+        explanations=(
+            Explanation("entries", "the gradient with respect to A is right but for the entries off its diagonal", 2e-16),
+            Explanation("inner_transpose", "nearly: the gradient with respect to A is U Bᵀ - B U (U: the cotangent)", 3e-4),
+        ),
     )
 
 
@@ -204,6 +208,7 @@ def a_hostile_verdict() -> Verdict:
         counterexample=Counterexample(
             {HOSTILE: 1}, {HOSTILE: "x" * 100_000}, [1.0, HOSTILE], [[]], HOSTILE, Worst(HOSTILE, (0, 1, 2), nan, 0.0), {HOSTILE: nan}
         ),
+        explanations=(Explanation(HOSTILE, HOSTILE, nan, HOSTILE),),
     )
 
 

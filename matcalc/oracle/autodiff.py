@@ -155,16 +155,16 @@ def _copied(function: FunctionType, made: dict[int, Any]) -> FunctionType:
     copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, cells)
     copy.__kwdefaults__ = function.__kwdefaults__
     made[id(function)] = copy
-    scope.update({name: _translation(value, made) for name, value in function.__globals__.items() if name in _names(function.__code__)})
+    scope.update({name: _translation(value, made) for name, value in function.__globals__.items() if name in names(function.__code__)})
     scope["__builtins__"] = function.__globals__.get("__builtins__", builtins)
     for cell, old in zip(cells, function.__closure__ or (), strict=True):
         cell.cell_contents = _translation(old.cell_contents, made)
     return copy
 
 
-def _names(code: CodeType) -> set[str]:
+def names(code: CodeType) -> set[str]:
     """The names that a piece of code and the functions defined in it look up."""
-    inner = (_names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    inner = (names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
     return set(code.co_names).union(*inner)
 
 

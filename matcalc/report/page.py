@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import pairwise
-from math import inf, isfinite, isnan, log10
+from math import isfinite, log10
 from typing import Any
 
 from matcalc.report import plots
 from matcalc.report.files import ReportError
-from matcalc.report.words import count, number
+from matcalc.report.words import KINDS, count, finite_or_infinite, number, odd_one_out
 from matcalc.verdict import Counterexample, Run, Status, Verdict, Worst
 
 TOLERANCE = "tolerance = 100 × condition × machine epsilon × scale"
@@ -65,6 +65,16 @@ class Example:
     entry_expected: str
     entry_ratio: str
     votes: tuple[tuple[str, str], ...]
+    odd: str  # which of the voters disagrees with the others; "" if that is not clear
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """One explanation of what is wrong."""
+
+    kind: str
+    sentence: str
+    residual: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +96,8 @@ class RulePage:
     bar: float  # length of the margin's bar, 0 to 1, logarithmic; the tolerance stands at BAR_TOLERANCE
     plots: tuple[plots.Plot, ...]
     example: Example | None
+    error: str  # how large the worst error of a refuted rule is beside its tolerance, in words
+    suspicions: tuple[Suspicion, ...]
     again: str
     previous: Link | None = None
     next: Link | None = None
@@ -209,7 +221,7 @@ def _oracles(run: Run) -> tuple[OracleLine, ...]:
         for name in dict.fromkeys(evidence.oracle for evidence in verdict.evidence):
             old = lines.get(name, OracleLine(name, 0, 0, 0, 0.0))
             mine = [evidence for evidence in verdict.evidence if evidence.oracle == name]
-            worst = max(_finite_or_infinite(e.margin) for e in mine)
+            worst = max(finite_or_infinite(e.margin) for e in mine)
             lines[name] = OracleLine(
                 name,
                 old.rules + 1,
@@ -225,7 +237,7 @@ def _oracles(run: Run) -> tuple[OracleLine, ...]:
 
 def _rule_page(verdict: Verdict, run: Run) -> RulePage:
     all_margins = [m for evidence in verdict.evidence for m in evidence.margins]
-    margin = max((_finite_or_infinite(m) for m in all_margins), default=0.0)
+    margin = max((finite_or_infinite(m) for m in all_margins), default=0.0)
     drawn = (
         plots.step_curve(verdict.curve) if verdict.curve else None,
         plots.error_against_condition(verdict.conditions, verdict.accuracies),
@@ -239,6 +251,10 @@ def _rule_page(verdict: Verdict, run: Run) -> RulePage:
         bar=_bar(margin),
         plots=tuple(plot for plot in drawn if plot),
         example=_example(verdict.counterexample) if verdict.counterexample else None,
+        error=_error(verdict),
+        suspicions=tuple(
+            Suspicion(KINDS.get(one.kind, one.kind.replace("_", " ")), one.sentence, number(one.residual)) for one in verdict.explanations
+        ),
         again=f"{run.command} -k {shlex.quote(verdict.rule)}",  # of two -k the last counts
     )
 
@@ -253,10 +269,6 @@ def _bar(margin: float) -> float:
     if not isfinite(margin):
         return 1.0
     return round(min(max((log10(margin) + _BAR_DECADES - 1) / _BAR_DECADES, 0.02), 1.0), 3)
-
-
-def _finite_or_infinite(margin: float) -> float:
-    return inf if isnan(margin) else margin
 
 
 def _formulas(equations: Sequence[str]) -> Iterator[Formula]:
@@ -313,7 +325,19 @@ def _example(case: Counterexample) -> Example:
         entry_expected=number(worst.expected, 6) if worst else "",
         entry_ratio=number(worst.ratio, 4) if worst else "",
         votes=tuple((pair, number(difference)) for pair, difference in case.votes.items()),
+        odd=odd_one_out(case.votes),
     )
+
+
+def _error(verdict: Verdict) -> str:
+    """The worst error of a refuted rule, in the norm of the whole array, beside its tolerance."""
+    refuted = [e for e in verdict.evidence if e.status is Status.REFUTED and e.margins]
+    if not refuted:
+        return ""
+    worst = max(refuted, key=lambda e: finite_or_infinite(e.margin))
+    size = f" (relative {number(worst.worst_error / worst.scale)})" if worst.scale else ""
+    beside = f"{worst.property} beside {'itself' if worst.oracle == 'itself' else worst.oracle}"
+    return f"{number(worst.worst_error)}{size}, tolerance {number(worst.tolerance)}, off by {number(worst.margin)} tolerances ({beside})"
 
 
 def _entry(worst: Worst) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from math import isfinite, isnan
+from itertools import combinations
+from math import inf, isfinite, isnan
+
+from matcalc.verdict import Status, Verdict
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 LONGEST = 20_000
@@ -43,3 +46,103 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+# --- why a rule was refuted ---------------------------------------------------------------------------------------------------
+
+KINDS = {
+    "sign": "sign",
+    "scalar_factor": "constant factor",
+    "dimension_factor": "factor that depends on a size",
+    "relative_error": "small relative error",
+    "outer_chain": "factor of an outer function",
+    "chain_missing": "missing factor",
+    "added_factor": "superfluous factor",
+    "transpose": "transpose",
+    "inner_transpose": "transpose inside",
+    "symmetric_treatment": "convention for symmetric matrices",
+    "symmetric_assumption": "symmetry assumed",
+    "product_order": "order of factors",
+    "inverse_rule": "rule for the inverse",
+    "missing_term": "missing term",
+    "added_term": "superfluous term",
+    "term_sign": "sign of a term",
+    "term_factor": "factor of a term",
+    "wrong_variable": "another input's gradient",
+    "wrong_operand": "wrong operand",
+    "elementwise_derivative": "derivative of a function of entries",
+    "elementwise_vs_matrix": "entries taken alone",
+    "not_adjoint": "no adjoint taken",
+    "direction": "what it is applied to",
+    "entries": "some entries only",
+    "single_precision": "single precision",
+    "not_finite": "not a number",
+    "domain": "some cases only",
+    "difference": "the difference",
+    "zero": "zero",
+    "shape": "shape",
+    "formula": "another formula",
+}
+"What `matcalc.diagnose` calls a kind of mistake, for readers."
+APART = 10.0
+"How many times further from the others than these are from each other the odd one out must be."
+SPOKEN = {
+    "rule": "this rule",
+    "vjp of the rule": "this rule's vjp",
+    "jvp of the rule": "this rule's jvp",
+    "finite differences": "the finite difference",
+}
+
+
+def sentences(verdict: Verdict) -> list[str]:
+    """What is known of why a rule was refuted, for a terminal: who disagrees with whom, and every explanation with its residual.
+
+    Empty for a rule that was not refuted, and for one that could not be compared at all.
+    """
+    if verdict.status is not Status.REFUTED:
+        return []
+    case = verdict.counterexample
+    odd = odd_one_out(case.votes) if case else ""
+    lines = [odd] if odd else []
+    for k, one in enumerate(verdict.explanations):
+        lead = "it looks as if " if k == 0 else "or: "
+        lines.append(f"{lead}{one.sentence} (distance that remains: {number(one.residual)})")
+    if case and not verdict.explanations:
+        lines.append("no explanation that was tried fits")
+    return lines
+
+
+def odd_one_out(votes: dict[str, float]) -> str:
+    """Which of several witnesses disagrees with the others that agree with each other; empty if the votes do not tell.
+
+    `votes` holds the relative difference of each pair, as in `{"rule / JAX forward": 2.0, ...}`.
+    """
+    apart = {frozenset(pair.split(" / ")): finite_or_infinite(difference) for pair, difference in votes.items()}
+    names = list(dict.fromkeys(name for pair in votes for name in pair.split(" / ")))
+    if len(names) < 3 or any(frozenset(pair) not in apart for pair in combinations(names, 2)):
+        return ""
+
+    def clarity(few: tuple[str, ...]) -> float:
+        rest = [name for name in names if name not in few]
+        inside = [apart[frozenset(pair)] for group in (few, rest) for pair in combinations(group, 2)]
+        across = [apart[frozenset((a, b))] for a in few for b in rest]
+        return min(across) / max(*inside, 1e-16, 0.0)
+
+    groups = [few for size in range(1, len(names) // 2 + 1) for few in combinations(names, size)]
+    few = max(groups, key=clarity)
+    if not clarity(few) > APART:
+        return ""
+    many = [SPOKEN.get(name, name) for name in names if name not in few]
+    agree = f"{_listed(many)} agree with each other"
+    if len(few) == 1:
+        return f"{agree}; {SPOKEN.get(few[0], few[0])} disagrees with {'both' if len(many) == 2 else 'all of them'}"
+    return f"{agree}, and so do {_listed([SPOKEN.get(name, name) for name in few])}, but the two groups disagree"
+
+
+def finite_or_infinite(x: float) -> float:
+    """A measured number; what is not a number counts as infinite, so that it cannot pass for small."""
+    return inf if isnan(x) else x
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

@@ -9,15 +9,20 @@ from typing import Generic, NamedTuple
 from matcalc.array import (
     BLOCK,
     Array,
+    argsort,
     block,
     diag,
     diagonal,
     eig_real,
     fix_signs,
+    flip,
     identity_like,
+    inv,
     solve,
     solve_lower,
     solve_upper,
+    sqrt,
+    take,
     thin_svd,
     total,
     tril,
@@ -27,8 +32,22 @@ from matcalc.array import cholesky as cholesky_factor
 from matcalc.array import eigh as eigen_decomposition
 from matcalc.array import lu as lu_factors
 from matcalc.array import qr as qr_factors
-from matcalc.domain import distinct_singular_values, dominant_columns, positive_definite, real_spectrum, simple_spectrum, tall
-from matcalc.rule import Linearization, rule
+from matcalc.domain import (
+    contraction,
+    distinct,
+    distinct_singular_values,
+    dominant_columns,
+    invertible,
+    lower_triangular,
+    orthonormal,
+    positive,
+    positive_definite,
+    real_spectrum,
+    simple_spectrum,
+    tall,
+    upper_triangular,
+)
+from matcalc.rule import Linearization, built_from, rule
 from matcalc.source import COOKBOOK, GILES, HIGHAM, MAGNUS_NEUDECKER, MURRAY, SEEGER, TOWNSEND, WALTER_LEHMANN
 
 
@@ -61,6 +80,40 @@ class SVD(NamedTuple, Generic[Array]):
     Vt: Array
 
 
+# Factors that are chosen at will, as the rules below would return them (in their order, with their signs and lengths), and what is
+# built from them.
+
+
+def _unit_lower_and_upper(L: Array, U: Array) -> LU[Array]:
+    return LU(identity_like(L) + tril(L, -1), triu(U))
+
+
+def _ascending(lam: Array, V: Array) -> Eigen[Array]:
+    """Eigenvalues in order, eigenvectors of length 1 with their signs fixed."""
+    return Eigen(take(lam, argsort(lam)), V * (fix_signs(V) / sqrt(total(V * V, axis=0))))
+
+
+def _descending(U: Array, s: Array, V: Array) -> SVD[Array]:
+    """Singular values in order, the signs of both singular vectors fixed by those of the left one."""
+    signs = fix_signs(U)
+    return SVD(U * signs, flip(take(s, argsort(s))), (V * signs).mT)
+
+
+def similar(lam: Array, V: Array) -> Array:
+    """The matrix with these eigenvalues and eigenvectors."""
+    return (V * lam) @ inv(V)
+
+
+def congruent(lam: Array, V: Array) -> Array:
+    """The symmetric matrix with these eigenvalues and orthonormal eigenvectors."""
+    return (V * lam) @ V.mT
+
+
+def _from_singular(U: Array, s: Array, Vt: Array) -> Array:
+    return (U * s) @ Vt
+
+
+@built_from(lambda L: L @ L.mT, L=lower_triangular("n"))
 @rule(MURRAY, GILES, SEEGER, K=positive_definite("n"))
 def cholesky(K: Array) -> Linearization[Array]:
     r"""Lower triangular Cholesky factor, with positive diagonal, of a positive definite matrix; the gradient is symmetric.
@@ -100,6 +153,7 @@ def _cholesky_adjoint(L: Array, L_bar: Array) -> Array:
     return block([[top_bar, 0.5 * side_bar], [0.5 * side_bar.mT, corner_bar]])
 
 
+@built_from(lambda L, U: L @ U, factors=_unit_lower_and_upper, L=contraction("n"), U=dominant_columns("n"))
 @rule(WALTER_LEHMANN, A=dominant_columns("n"))
 def lu(A: Array) -> Linearization[LU[Array]]:
     r"""LU factorisation without pivoting, L with unit diagonal; it exists where the columns are diagonally dominant.
@@ -121,32 +175,44 @@ def lu(A: Array) -> Linearization[LU[Array]]:
     return Linearization(LU(L, U), jvp, vjp)
 
 
+@built_from(lambda Q, R: Q @ R, Q=orthonormal("m n"), R=upper_triangular("n"))
 @rule(WALTER_LEHMANN, SEEGER, A=tall("m n"))
 def qr(A: Array) -> Linearization[QR[Array]]:
     r"""Thin QR factorisation of a matrix with independent columns, the diagonal of R positive.
 
+    Written so that the last column of a square Q, which the others determine, is not divided by the last entry of R.
+
     $$ A = Q R $$
-    $$ dR = (X - \Omega)\,R, \quad dQ = dA\,R^{-1} - Q\,(X - \Omega) $$
-    $$ \bar A = (\bar Q + Q\,(\operatorname{tril}_{-1}(M) + \operatorname{tril}(M)^\top))\,R^{-\top} $$
+    $$ dR = (X - \Omega)\,R, \quad dQ = Q\,\Omega + (I - Q Q^\top)\,dA\,R^{-1} $$
+    $$ \bar A = Q\,(\operatorname{triu}(\bar R) + \operatorname{tril}_{-1}(M^\top - M)\,R^{-\top})
+       + (I - Q Q^\top)\,\bar Q\,R^{-\top} $$
     $$ X = Q^\top dA\,R^{-1}, \quad \Omega = \operatorname{tril}_{-1}(X) - \operatorname{tril}_{-1}(X)^\top, \quad
-       M = R \bar R^\top - \bar Q^\top Q $$
+       M = \operatorname{triu}(\bar R)\,R^\top - Q^\top \bar Q $$
     """
+    m, n = A.shape
     Q, R = qr_factors(A)
 
     def jvp(dA: Array) -> QR[Array]:
         Y = solve_upper(R, dA.mT, transpose=True).mT
         X = Q.mT @ Y
         below = tril(X, -1)
-        upper = X - below + below.mT
-        return QR(Y - Q @ upper, upper @ R)
+        dQ = Q @ (below - below.mT)
+        if m > n:  # else Q is square and has no complement
+            dQ = dQ + (Y - Q @ X)
+        return QR(dQ, (X - below + below.mT) @ R)
 
     def vjp(Q_bar: Array, R_bar: Array) -> Array:
-        M = R @ R_bar.mT - Q_bar.mT @ Q
-        return solve_upper(R, (Q_bar + Q @ (tril(M, -1) + tril(M).mT)).mT).mT
+        QQ, upper = Q.mT @ Q_bar, triu(R_bar)
+        M = upper @ R.mT - QQ
+        inside = upper + solve_upper(R, tril(M.mT - M, -1).mT).mT
+        if m > n:
+            return Q @ inside + solve_upper(R, (Q_bar - Q @ QQ).mT).mT
+        return Q @ inside
 
     return Linearization(QR(Q, R), jvp, vjp)
 
 
+@built_from(congruent, factors=_ascending, value=lambda lam, _V: lam, lam=distinct("n"), V=orthonormal("n n"))
 @rule(COOKBOOK.at("(67)"), MAGNUS_NEUDECKER, GILES, S=simple_spectrum("n>=1"))
 def eigenvalues_symmetric(S: Array) -> Linearization[Array]:
     r"""Eigenvalues, ascending, of a symmetric matrix that has no two equal ones.
@@ -166,6 +232,7 @@ def eigenvalues_symmetric(S: Array) -> Linearization[Array]:
     return Linearization(lam, jvp, vjp)
 
 
+@built_from(congruent, factors=_ascending, lam=distinct("n"), V=orthonormal("n n"))
 @rule(GILES, COOKBOOK.at("(67)"), COOKBOOK.at("(68)"), SEEGER, S=simple_spectrum("n>=1"))
 def eigh(S: Array) -> Linearization[Eigen[Array]]:
     r"""Eigenvalues and orthonormal eigenvectors of a symmetric matrix without equal eigenvalues.
@@ -194,6 +261,7 @@ def _inverse_gaps(x: Array) -> Array:
     return (1 - identity) / (x - x[:, None] + identity)
 
 
+@built_from(similar, factors=_ascending, value=lambda lam, _V: lam, lam=distinct("n"), V=invertible("n"))
 @rule(GILES, MAGNUS_NEUDECKER, A=real_spectrum("n>=1"))
 def eigenvalues_real(A: Array) -> Linearization[Array]:
     r"""Eigenvalues, ascending, of a matrix that need not be symmetric but has them real and no two equal.
@@ -213,6 +281,7 @@ def eigenvalues_real(A: Array) -> Linearization[Array]:
     return Linearization(lam, jvp, vjp)
 
 
+@built_from(similar, factors=_ascending, lam=distinct("n"), V=invertible("n"))
 @rule(GILES, MAGNUS_NEUDECKER, A=real_spectrum("n>=1"))
 def eig(A: Array) -> Linearization[Eigen[Array]]:
     r"""Eigenvalues and eigenvectors of length 1 of a matrix that has its eigenvalues real and no two equal.
@@ -241,6 +310,8 @@ def eig(A: Array) -> Linearization[Eigen[Array]]:
     return Linearization(Eigen(lam, V), jvp, vjp)
 
 
+@built_from(_from_singular, factors=_descending, value=lambda _U, s, _Vt: s, U=orthonormal("m n"), s=positive("n"), V=orthonormal("n n"))
+@built_from(_from_singular, factors=_descending, value=lambda _U, s, _Vt: s, U=orthonormal("m m"), s=positive("m"), V=orthonormal("n m"))
 @rule(GILES, TOWNSEND, A=distinct_singular_values("m>=1 n>=1"))
 def singular_values(A: Array) -> Linearization[Array]:
     r"""Singular values, descending, of a matrix of any shape that has them distinct and none zero.
@@ -260,6 +331,8 @@ def singular_values(A: Array) -> Linearization[Array]:
     return Linearization(s, jvp, vjp)
 
 
+@built_from(_from_singular, factors=_descending, U=orthonormal("m n"), s=positive("n"), V=orthonormal("n n"))
+@built_from(_from_singular, factors=_descending, U=orthonormal("m m"), s=positive("m"), V=orthonormal("n m"))
 @rule(TOWNSEND, GILES, SEEGER, A=distinct_singular_values("m>=1 n>=1"))
 def svd(A: Array) -> Linearization[SVD[Array]]:
     r"""Thin singular value decomposition of a matrix of any shape, singular values distinct and none zero.
@@ -302,6 +375,7 @@ def svd(A: Array) -> Linearization[SVD[Array]]:
     return Linearization(SVD(U, s, V.mT), jvp, vjp)
 
 
+@built_from(lambda W, P: W @ P, value=lambda W, _P: W, W=orthonormal("m n"), P=positive_definite("n"))
 @rule(HIGHAM, A=tall("m n>=1"))
 def polar_factor(A: Array) -> Linearization[Array]:
     r"""Orthonormal polar factor: the matrix with orthonormal columns nearest to A; the map dA to dW is its own adjoint.

@@ -14,14 +14,33 @@ from matcalc.array import (
     qr,
     solve_lower,
     solve_upper,
+    total,
     trace,
     tril,
 )
-from matcalc.domain import contraction, interval, invertible, lower_triangular, positive_definite, real, tall
-from matcalc.rule import Linearization, rule
+from matcalc.domain import (
+    contraction,
+    interval,
+    invertible,
+    lower_triangular,
+    orthonormal,
+    positive,
+    positive_definite,
+    real,
+    tall,
+    upper_triangular,
+)
+from matcalc.rule import Linearization, built_from, rule
 from matcalc.source import COOKBOOK, GILES, GOLUB_VAN_LOAN, HIGHAM, MAGNUS_NEUDECKER, MINKA, NOTES, SEEGER
 
 
+@built_from(
+    lambda U, s, V: (U * s) @ V.mT,
+    value=lambda U, s, V: (V / s) @ U.mT,
+    U=orthonormal("n n"),
+    s=positive("n"),
+    V=orthonormal("n n"),
+)
 @rule(GILES, COOKBOOK.at("(59)"), COOKBOOK.at("(60)"), X=invertible("n"))
 def inverse(X: Array) -> Linearization[Array]:
     r"""Inverse of an invertible matrix.
@@ -41,6 +60,7 @@ def inverse(X: Array) -> Linearization[Array]:
     return Linearization(Z, jvp, vjp)
 
 
+@built_from(lambda A, X: (A, A @ X), value=lambda _A, X: X, A=invertible("n"), X=real("n p"))
 @rule(GILES, A=invertible("n"), B=real("n p"))
 def linear_solve(A: Array, B: Array) -> Linearization[Array]:
     r"""Solution of a system of linear equations, from one LU factorisation.
@@ -62,6 +82,7 @@ def linear_solve(A: Array, B: Array) -> Linearization[Array]:
     return Linearization(X, jvp, vjp)
 
 
+@built_from(lambda K, X: (K, K @ X), value=lambda _K, X: X, K=positive_definite("n"), X=real("n p"))
 @rule(GILES, SEEGER, K=positive_definite("n"), B=real("n p"))
 def spd_solve(K: Array, B: Array) -> Linearization[Array]:
     r"""Solution of a system whose matrix is positive definite, from one Cholesky factorisation.
@@ -83,6 +104,7 @@ def spd_solve(K: Array, B: Array) -> Linearization[Array]:
     return Linearization(X, jvp, vjp)
 
 
+@built_from(lambda L, X: (L, L @ X), value=lambda _L, X: X, L=lower_triangular("n"), X=real("n p"))
 @rule(SEEGER, L=lower_triangular("n"), B=real("n p"))
 def triangular_solve(L: Array, B: Array) -> Linearization[Array]:
     r"""Solution of a lower triangular system; only the lower triangle is read, and only it receives a gradient.
@@ -103,6 +125,7 @@ def triangular_solve(L: Array, B: Array) -> Linearization[Array]:
     return Linearization(X, jvp, vjp)
 
 
+@built_from(lambda W, P: (P @ W, P), value=lambda W, P: W.mT @ P @ W, W=real("n p"), P=positive_definite("n"))
 @rule(GILES, NOTES.at("N4.8"), A=real("n p"), P=positive_definite("n"))
 def inverse_quadratic(A: Array, P: Array) -> Linearization[Array]:
     r"""Quadratic form of the inverse of a positive definite matrix, from one Cholesky factorisation; its gradient is symmetric.
@@ -125,6 +148,7 @@ def inverse_quadratic(A: Array, P: Array) -> Linearization[Array]:
     return Linearization(A.mT @ W, jvp, vjp)
 
 
+@built_from(lambda W, P: (P @ W, P), value=lambda W, P: (P @ W).mT @ W, W=real("n p"), P=invertible("n"))
 @rule(GILES, NOTES.at("N4.8"), A=real("n p"), P=invertible("n"))
 def inverse_quadratic_general(A: Array, P: Array) -> Linearization[Array]:
     r"""Quadratic form of the inverse of any invertible matrix, symmetric or not.
@@ -146,6 +170,7 @@ def inverse_quadratic_general(A: Array, P: Array) -> Linearization[Array]:
     return Linearization(A.mT @ W, jvp, vjp)
 
 
+@built_from(lambda W, P: (P @ W, P), value=lambda W, P: inner(P @ W, W), W=real("n p"), P=positive_definite("n"))
 @rule(COOKBOOK.at("(63)"), COOKBOOK.at("(124)"), NOTES.at("N4.8"), A=real("n p"), P=positive_definite("n"))
 def trace_inverse_quadratic(A: Array, P: Array) -> Linearization[Array]:
     r"""Sum of the quadratic forms of the columns of A in the inverse of a positive definite matrix.
@@ -167,6 +192,7 @@ def trace_inverse_quadratic(A: Array, P: Array) -> Linearization[Array]:
     return Linearization(inner(A, W), jvp, vjp)
 
 
+@built_from(lambda W, P: (P @ W, P), value=lambda W, P: inner(P @ W, W), W=real("n p"), P=invertible("n"))
 @rule(COOKBOOK.at("(63)"), COOKBOOK.at("(124)"), NOTES.at("N4.8"), A=real("n p"), P=invertible("n"))
 def trace_inverse_quadratic_general(A: Array, P: Array) -> Linearization[Array]:
     r"""Sum of the quadratic forms of the columns of A in the inverse of any invertible matrix.
@@ -188,6 +214,7 @@ def trace_inverse_quadratic_general(A: Array, P: Array) -> Linearization[Array]:
     return Linearization(inner(A, W), jvp, vjp)
 
 
+@built_from(lambda a, X, x: (a, X, X @ x), value=lambda a, _X, x: total(a * x), a=real("n"), X=invertible("n"), x=real("n"))
 @rule(COOKBOOK.at("(61)"), MINKA, a=real("n"), X=invertible("n"), b=real("n"))
 def inverse_bilinear_form(a: Array, X: Array, b: Array) -> Linearization[Array]:
     r"""Bilinear form of the inverse of an invertible matrix.
@@ -209,6 +236,13 @@ def inverse_bilinear_form(a: Array, X: Array, b: Array) -> Linearization[Array]:
     return Linearization(inner(a, x), jvp, vjp)
 
 
+@built_from(
+    lambda U, s, V: (U * s) @ V.mT,
+    value=lambda U, s, V: (V / s) @ U.mT,
+    U=orthonormal("m n"),
+    s=positive("n"),
+    V=orthonormal("n n"),
+)
 @rule(MAGNUS_NEUDECKER, A=tall("m n"))
 def pseudo_inverse(A: Array) -> Linearization[Array]:
     r"""Pseudo-inverse of a matrix with independent columns, from one QR factorisation.
@@ -232,6 +266,14 @@ def pseudo_inverse(A: Array) -> Linearization[Array]:
     return Linearization(Z, jvp, vjp)
 
 
+@built_from(
+    lambda Q, R, X, E: (Q @ R, Q @ R @ X + E - Q @ (Q.mT @ E)),
+    value=lambda _Q, _R, X, _E: X,
+    Q=orthonormal("m n"),
+    R=upper_triangular("n"),
+    X=real("n p"),
+    E=real("m p"),
+)
 @rule(GOLUB_VAN_LOAN, MAGNUS_NEUDECKER, A=tall("m n"), B=real("m p"))
 def least_squares_solution(A: Array, B: Array) -> Linearization[Array]:
     r"""The X that makes the sum of squares of A X - B least, A with independent columns, from one QR factorisation.
@@ -277,6 +319,14 @@ def resolvent(s: Array, A: Array) -> Linearization[Array]:
     return Linearization(R, jvp, vjp)
 
 
+@built_from(
+    lambda A, W, C, D: (A, A @ W, C, D),
+    value=lambda _A, W, C, D: D - C @ W,
+    A=invertible("n"),
+    W=real("n q"),
+    C=real("p n"),
+    D=real("p q"),
+)
 @rule(MAGNUS_NEUDECKER, A=invertible("n"), B=real("n q"), C=real("p n"), D=real("p q"))
 def schur_complement(A: Array, B: Array, C: Array, D: Array) -> Linearization[Array]:
     r"""Schur complement of an invertible block.
@@ -299,6 +349,13 @@ def schur_complement(A: Array, B: Array, C: Array, D: Array) -> Linearization[Ar
     return Linearization(D - C @ W, jvp, vjp)
 
 
+@built_from(
+    lambda A, B, X: (A, B, A @ X + X @ B),
+    value=lambda _A, _B, X: X,
+    A=positive_definite("n"),
+    B=positive_definite("p"),
+    X=real("n p"),
+)
 @rule(GOLUB_VAN_LOAN, HIGHAM, A=positive_definite("n"), B=positive_definite("p"), C=real("n p"))
 def sylvester_solve(A: Array, B: Array, C: Array) -> Linearization[Array]:
     r"""Solution of a Sylvester equation with positive definite A and B, in the bases of their eigenvectors.

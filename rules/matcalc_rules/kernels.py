@@ -1,6 +1,6 @@
 """Kernel matrices: a function of each pair of rows of X and Y."""
 
-from matcalc.array import Array, concat, exp, inner, maximum, ones, sqrt, total
+from matcalc.array import Array, concat, exp, inner, maximum, minimum, ones, sqrt, total
 from matcalc.domain import positive, real
 from matcalc.rule import Linearization, rule
 from matcalc.source import BISHOP, MURPHY, RASMUSSEN_WILLIAMS
@@ -93,11 +93,14 @@ def rbf_kernel_sum(X: Array, gamma: Array) -> Linearization[Array]:
     weights = concat([X, one], axis=1)
 
     def moments(first: int, end: int) -> Array:
-        """K times (X, 1) for the rows from first to end among themselves; each half meets the other once, for K is symmetric."""
+        """K times (X, 1) for the rows from first to end among themselves; each half meets the other once, for K is symmetric.
+
+        No exponent is positive but by rounding, which in float32 far from the origin would be enough to overflow.
+        """
         if end - first <= BLOCK:
-            return exp(ahead[first:end, :] @ behind[first:end, :].mT) @ weights[first:end, :]
+            return exp(minimum(ahead[first:end, :] @ behind[first:end, :].mT, 0.0)) @ weights[first:end, :]
         middle = (first + end) // 2
-        across = exp(ahead[first:middle, :] @ behind[middle:end, :].mT)
+        across = exp(minimum(ahead[first:middle, :] @ behind[middle:end, :].mT, 0.0))
         upper = moments(first, middle) + across @ weights[middle:end, :]
         return concat([upper, moments(middle, end) + across.mT @ weights[first:middle, :]])
 

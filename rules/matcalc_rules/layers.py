@@ -167,7 +167,7 @@ def attention(Q: Array, K: Array, V: Array) -> Linearization[Array]:
     $$ \bar Q = \tfrac{1}{\sqrt{d}} \bar S K, \quad \bar K = \tfrac{1}{\sqrt{d}} \bar S^\top Q, \quad \bar V = P^\top \bar O $$
     $$ S = \tfrac{1}{\sqrt{d}} Q K^\top, \quad P = \operatorname{diag}(\exp(S) \mathbf 1)^{-1} \exp(S) $$
     $$ dS = \tfrac{1}{\sqrt{d}} (dQ\,K^\top + Q\,dK^\top), \quad
-       \bar S = P \odot \left( \bar O V^\top - (O \odot \bar O) \mathbf 1 \mathbf 1^\top \right) $$
+       \bar S = P \odot \left( \bar P - (P \odot \bar P) \mathbf 1 \mathbf 1^\top \right), \quad \bar P = \bar O V^\top $$
     """
     scale = 1 / math.sqrt(Q.shape[1])
     S = scale * Q @ K.mT
@@ -180,7 +180,8 @@ def attention(Q: Array, K: Array, V: Array) -> Linearization[Array]:
         return (P * (dS - total(P * dS, axis=1, keepdims=True))) @ V + P @ dV
 
     def vjp(O_bar: Array) -> tuple[Array, Array, Array]:
-        S_bar = P * (O_bar @ V.mT - total(O * O_bar, axis=1, keepdims=True))  # row sums of P * P_bar, without P_bar
+        P_bar = O_bar @ V.mT
+        S_bar = P * (P_bar - total(P * P_bar, axis=1, keepdims=True))  # the sum of O * O_bar does not cancel where P is one-hot
         return scale * (S_bar @ K), S_bar.mT @ (scale * Q), P.mT @ O_bar
 
     return Linearization(O, jvp, vjp)

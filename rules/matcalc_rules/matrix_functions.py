@@ -1,11 +1,29 @@
 """Functions of square matrices (not entry by entry): exponential, logarithm, roots and powers."""
 
-from matcalc.array import Array, absolute, eigh, exp, expm, expm1, expm_and_differential, inner, log, maximum, sqrt, trace, where
-from matcalc.domain import positive_definite, real, symmetric
-from matcalc.rule import Linearization, rule
+from matcalc.array import (
+    Array,
+    absolute,
+    eigh,
+    exp,
+    expm,
+    expm1,
+    expm_and_differential,
+    identity_like,
+    inner,
+    log,
+    maximum,
+    sqrt,
+    total,
+    trace,
+    where,
+)
+from matcalc.domain import distinct, invertible, orthonormal, positive, positive_definite, real, symmetric
+from matcalc.rule import Linearization, built_from, rule
 from matcalc.source import AL_MOHY_HIGHAM, GILES, HIGHAM
+from matcalc_rules.factorizations import congruent, similar
 
 
+@built_from(similar, value=lambda lam, V: similar(exp(lam), V), lam=distinct("n"), V=invertible("n"))
 @rule(AL_MOHY_HIGHAM, GILES, HIGHAM, A=real("n n"))
 def matrix_exponential(A: Array) -> Linearization[Array]:
     r"""Exponential of any square matrix; A and dA do not commute, so that the differential is not e^A dA.
@@ -27,6 +45,7 @@ def matrix_exponential(A: Array) -> Linearization[Array]:
     return Linearization(Z, jvp, vjp)
 
 
+@built_from(similar, value=lambda lam, _V: total(exp(lam)), lam=distinct("n"), V=invertible("n"))
 @rule(HIGHAM, A=real("n n"))
 def trace_exponential(A: Array) -> Linearization[Array]:
     r"""Trace of the exponential of any square matrix; under the trace the factors commute after all.
@@ -46,6 +65,7 @@ def trace_exponential(A: Array) -> Linearization[Array]:
     return Linearization(trace(Z), jvp, vjp)
 
 
+@built_from(congruent, value=lambda lam, V: congruent(exp(lam), V), lam=distinct("n"), V=orthonormal("n n"))
 @rule(HIGHAM, S=symmetric("n"))
 def symmetric_exponential(S: Array) -> Linearization[Array]:
     r"""Exponential of a symmetric matrix, in the basis of its eigenvectors (Daleckii and Krein); eigenvalues may be equal.
@@ -67,6 +87,7 @@ def symmetric_exponential(S: Array) -> Linearization[Array]:
     return Linearization((V * exp(lam)) @ V.mT, jvp, vjp)
 
 
+@built_from(congruent, value=lambda lam, V: congruent(log(lam), V), lam=positive("n"), V=orthonormal("n n"))
 @rule(HIGHAM, K=positive_definite("n"))
 def spd_logarithm(K: Array) -> Linearization[Array]:
     r"""Logarithm of a positive definite matrix, in the basis of its eigenvectors; eigenvalues may be equal.
@@ -89,6 +110,7 @@ def spd_logarithm(K: Array) -> Linearization[Array]:
     return Linearization((V * log_lam) @ V.mT, jvp, vjp)
 
 
+@built_from(lambda S: S @ S, S=positive_definite("n"))
 @rule(HIGHAM, K=positive_definite("n"))
 def spd_square_root(K: Array) -> Linearization[Array]:
     r"""Positive definite square root of a positive definite matrix; differential and adjoint solve Lyapunov equations.
@@ -109,6 +131,7 @@ def spd_square_root(K: Array) -> Linearization[Array]:
     return Linearization((V * root) @ V.mT, jvp, vjp)
 
 
+@built_from(congruent, value=lambda lam, V: congruent(1 / sqrt(lam), V), lam=positive("n"), V=orthonormal("n n"))
 @rule(HIGHAM, K=positive_definite("n"))
 def spd_inverse_square_root(K: Array) -> Linearization[Array]:
     r"""Inverse of the positive definite square root, which whitens vectors of covariance K.
@@ -134,6 +157,13 @@ def spd_inverse_square_root(K: Array) -> Linearization[Array]:
     return Linearization((V / root) @ V.mT, jvp, vjp)
 
 
+@built_from(
+    lambda lam, V, p: (congruent(lam, V), p),
+    value=lambda lam, V, p: congruent(exp(p * log(lam)), V),
+    lam=positive("n"),
+    V=orthonormal("n n"),
+    p=real(),
+)
 @rule(HIGHAM, K=positive_definite("n"), p=real())
 def spd_power(K: Array, p: Array) -> Linearization[Array]:
     r"""Any real power of a positive definite matrix, differentiated in the exponent too; eigenvalues may be equal.
@@ -167,6 +197,6 @@ def _in_basis(V: Array, F: Array, E: Array) -> Array:
 
 def _divided_differences_of_exp(x: Array) -> Array:
     """All (exp(x_i) - exp(x_j)) / (x_i - x_j), exp(x_i) where the two are equal, without cancellation and overflow."""
-    gap = absolute(x[:, None] - x)
+    gap = absolute(x[:, None] - x) * (1 - identity_like(x))  # a compiler may fuse what x is made of into a difference that is not 0
     apart = gap > 0
     return exp(maximum(x[:, None], x)) * where(apart, -expm1(-gap) / where(apart, gap, 1.0), 1.0)

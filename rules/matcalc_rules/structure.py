@@ -181,12 +181,13 @@ def gram_of_cholesky(L: Array) -> Linearization[Array]:
     $$ dK = dL\,L^\top + L\,dL^\top $$
     $$ \bar L = \operatorname{tril}((\bar K + \bar K^\top)\,L) $$
     """
+    lower = tril(L)  # what stands above the diagonal is not read
 
     def jvp(dL: Array) -> Array:
-        half = dL @ L.mT
+        half = dL @ lower.mT
         return half + half.mT
 
     def vjp(K_bar: Array) -> Array:
-        return tril((K_bar + K_bar.mT) @ L)
+        return tril((K_bar + K_bar.mT) @ lower)
 
-    return Linearization(L @ L.mT, jvp, vjp)
+    return Linearization(lower @ lower.mT, jvp, vjp)

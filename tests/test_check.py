@@ -1,0 +1,267 @@
+"""`matcalc.check` judges derivatives as people write them."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import matcalc
+from matcalc.domain import held, invertible, one_hot, positive_definite, real, simplex
+from matcalc.verdict import Status
+
+ROOT = Path(__file__).parent.parent
+
+
+def logdet(K: Any) -> Any:
+    return np.linalg.slogdet(K)[1]
+
+
+def solve(A: Any, b: Any) -> Any:
+    return np.linalg.solve(A, b)
+
+
+def solve_vjp(A: Any, b: Any, u: Any) -> Any:
+    w = np.linalg.solve(A.T, u)
+    return -np.outer(w, np.linalg.solve(A, b)), w
+
+
+def cubes(x: Any) -> Any:
+    return np.sum(x**3)
+
+
+def jax_logdet(K: Any) -> Any:
+    return jnp.linalg.slogdet(K)[1]
+
+
+RIGHT: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
+    "NumPy grad": (logdet, (invertible("n"),), {"grad": lambda K: np.linalg.inv(K).T}),
+    "NumPy vjp of two inputs": (solve, (invertible("n"), real("n")), {"vjp": solve_vjp}),
+    "NumPy jvp": (solve, (invertible("n"), real("n")), {"jvp": lambda A, b, dA, db: solve(A, db - dA @ solve(A, b))}),
+    "jvp as a pair": (cubes, (real("n"),), {"jvp": lambda x, t: (cubes(x), 3 * x**2 @ t)}),
+    "jacobian": (lambda x: np.exp(x), (real("n"),), {"jacobian": lambda x: np.diag(np.exp(x))}),
+    "jacobian of a scalar": (cubes, (real("n"),), {"jacobian": lambda x: 3 * x**2}),
+    "hessian alone": (cubes, (real("n"),), {"hessian": lambda x: np.diag(6 * x)}),
+    "hessian and gradient": (cubes, (real("n"),), {"grad": lambda x: 3 * x**2, "hessian": lambda x: np.diag(6 * x)}),
+    "JAX grad": (jax_logdet, (invertible("n"),), {"grad": lambda K: jnp.linalg.inv(K).T}),
+    "JAX hessian": (lambda x: jnp.sum(jnp.tanh(x)), (real("n"),), {"hessian": lambda x: jnp.diag(-2 * jnp.tanh(x) / jnp.cosh(x) ** 2)}),
+    "a JAX function, a NumPy gradient": (jax_logdet, (invertible("n"),), {"grad": lambda K: np.linalg.inv(np.asarray(K)).T}),
+    "several outputs": (lambda x: (x[0], np.sum(x)), (real("n"),), {"vjp": lambda x, u, v: u * (np.arange(x.size) == 0) + v}),
+    "a symmetric input": (logdet, (positive_definite("n"),), {"grad": lambda K: np.linalg.inv(K)}),
+    "a held input": (lambda x, y: -np.sum(y * np.log(x)), (simplex("k"), held(one_hot("k"))), {"grad": lambda x, y: -y / x}),
+    "near here": (logdet, (np.array([[2.0, 1.0], [0.5, 3.0]]),), {"grad": lambda K: np.linalg.inv(K).T}),
+    "integers are held": (lambda x, k: np.sum(x**2) * k.sum(), (np.arange(1.0, 4), np.arange(3)), {"grad": lambda x, k: 2 * x * k.sum()}),
+    "a kink, and a subgradient": (lambda x: np.sum(np.abs(x)), (np.zeros(3),), {"grad": np.sign}),
+    "no array standard, no JAX": (lambda x: float(sum(float(t) ** 2 for t in x)), (real("n"),), {"grad": lambda x: 2 * x}),
+    "in place, on a copy": (lambda x: _filled(x).sum(), (real("n"),), {"grad": lambda x: 2 * np.ones_like(x)}),
+}
+
+
+def _filled(x: Any) -> Any:
+    out = np.empty((2, x.size))
+    out[0] = x
+    out[1] = x
+    return out
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_derivative_is_good(name: str) -> None:
+    f, inputs, claims = RIGHT[name]
+    for seed in (0, 1):
+        verdict = matcalc.check(f, *inputs, seed=seed, **claims)
+        assert verdict.status.good or (name == "a kink, and a subgradient" and verdict.status is not Status.REFUTED), str(verdict)
+
+
+@lru_cache
+def _state() -> list[Any]:
+    return []
+
+
+def remembering(K: Any) -> Any:
+    _state().append(np.linalg.inv(K).T)
+    return sum(_state()[-2:])
+
+
+def writing(x: Any) -> Any:
+    gradient = 3 * x**2
+    x[...] = 0
+    return gradient
+
+
+def with_one_entry_zero(K: Any) -> Any:
+    G = np.linalg.inv(K).T
+    G[-1, 0] = 0
+    return G
+
+
+WRONG: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
+    "transposed": (logdet, (invertible("n"),), {"grad": lambda K: np.linalg.inv(K)}),
+    "a relative 2e-9": (logdet, (invertible("n"),), {"grad": lambda K: np.linalg.inv(K).T * (1 + 2e-9)}),
+    "one entry": (logdet, (invertible("n"),), {"grad": with_one_entry_zero}),
+    "factor": (cubes, (real("n"),), {"grad": lambda x: 2 * x**2}),
+    "size": (lambda x: np.mean(x**2), (real("n"),), {"grad": lambda x: 2 * x / 3}),
+    "single precision": (cubes, (real("n"),), {"grad": lambda x: (3 * x.astype(np.float32) ** 2).astype(float)}),
+    "state": (logdet, (invertible("n"),), {"grad": remembering}),
+    "mutation": (cubes, (real("n"),), {"grad": writing}),
+    "|cotangent|": (lambda x: np.exp(x), (real("n"),), {"vjp": lambda x, u: np.abs(u) * np.exp(x)}),
+    "shape": (cubes, (real("n"),), {"grad": lambda x: 3 * x[:-1] ** 2}),
+    "second input": (solve, (invertible("n"), real("n")), {"vjp": lambda A, b, u: (solve_vjp(A, b, u)[0], np.linalg.solve(A, u))}),
+    "jvp": (solve, (invertible("n"), real("n")), {"jvp": lambda A, b, dA, db: solve(A, db + dA @ solve(A, b))}),
+    "hessian": (cubes, (real("n"),), {"hessian": lambda x: np.diag(3 * x)}),
+    "jacobian transposed": (lambda A, x: A @ x, (held(real("m n")), real("n")), {"jacobian": lambda A, x: A.T}),
+    "a kink, and no subgradient": (lambda x: np.sum(np.maximum(x, 0)), (np.zeros(3),), {"grad": lambda x: 7.0 * (x >= 0)}),
+    "raises": (cubes, (real("n"),), {"grad": lambda x: 1 / 0}),
+    "JAX": (jax_logdet, (invertible("n"),), {"grad": lambda K: jnp.linalg.inv(K)}),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_derivative_is_refuted(name: str) -> None:
+    f, inputs, claims = WRONG[name]
+    verdict = matcalc.check(f, *inputs, seed=3, **claims)
+    assert verdict.status is Status.REFUTED, str(verdict)
+    assert verdict.reason
+    assert str(verdict).splitlines()[0].endswith(".")
+    assert "<b" in verdict._repr_html_()
+
+
+def test_the_mistake_is_named() -> None:
+    verdict = matcalc.check(logdet, invertible("n"), grad=lambda K: np.linalg.inv(K))
+    assert verdict.explanations[0].kind.startswith("transpose")
+    assert verdict.counterexample is not None
+    assert verdict.counterexample.sizes == {"n": 2}
+
+
+def custom(backward: Any) -> Any:
+    @jax.custom_vjp
+    def f(X: Any) -> Any:
+        return jnp.sum(X @ X)
+
+    f.defvjp(lambda X: (f(X), X), backward)
+    return f
+
+
+def test_the_derivative_that_a_function_carries() -> None:
+    """That of `jax.custom_vjp` and of `jax.custom_jvp` is judged against the code underneath."""
+    assert matcalc.check(custom(lambda X, g: (g * (jnp.ones_like(X) @ X.T + X.T @ jnp.ones_like(X)),)), real("n n")).status.good
+    assert matcalc.check(custom(lambda X, g: (g * (jnp.ones_like(X) @ X + X.T @ jnp.ones_like(X)),)), real("n n")).status is Status.REFUTED
+
+    @jax.custom_jvp
+    def cube(x: Any) -> Any:
+        return x**3
+
+    cube.defjvp(lambda at, along: (cube(*at), 2 * at[0] ** 2 * along[0]))
+    assert matcalc.check(cube, real("n")).status is Status.REFUTED
+    cube.defjvp(lambda at, along: (cube(*at), 3 * at[0] ** 2 * along[0]))
+    assert matcalc.check(cube, real("n")).status.good
+
+
+def test_a_torch_function() -> None:
+    torch = pytest.importorskip("torch")
+
+    def function(wrong: float) -> Any:
+        class Squares(torch.autograd.Function):  # type: ignore[misc]
+            @staticmethod
+            def forward(ctx: Any, X: Any) -> Any:
+                ctx.save_for_backward(X)
+                return (X @ X).sum()
+
+            @staticmethod
+            def backward(ctx: Any, g: Any) -> Any:
+                (X,) = ctx.saved_tensors
+                one = torch.ones_like(X)
+                return g * (one @ X.mT + (1 + wrong) * X.mT @ one)
+
+        return Squares.apply
+
+    assert matcalc.check(function(0.0), real("n n")).status.good
+    assert matcalc.check(function(1e-6), real("n n")).status is Status.REFUTED
+    assert matcalc.check(function(0.0), torch.randn(3, 3, dtype=torch.float64, requires_grad=True)).status.good
+
+
+@pytest.mark.parametrize(
+    ("arguments", "claims", "sentence"),
+    [
+        ((), {"grad": abs}, r"needs the inputs of cubes"),
+        ((3,), {"grad": abs}, r"x must be a domain such as real\(\"n\"\) or an array, but a int came"),
+        ((real("n"),), {}, r"cubes is written with NumPy and carries no derivative; claim one with grad="),
+        ((np.arange(3),), {"grad": abs}, r"every input is held"),
+        ((real("n"), real("n")), {"grad": abs}, r"cubes raises TypeError on NumPy arrays"),
+    ],
+)
+def test_a_question_without_sense_is_one_sentence(arguments: Any, claims: Any, sentence: str) -> None:
+    with pytest.raises(TypeError, match=sentence) as raised:
+        matcalc.check(cubes, *arguments, **claims)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_gradient_of_what_is_no_scalar() -> None:
+    with pytest.raises(ValueError, match=r"grad= is for a scalar, but f has a value of shape \(3,\)"):
+        matcalc.check(lambda x: 2 * x, real("n"), grad=lambda x: x)
+
+
+def test_the_users_precision_is_left_alone() -> None:
+    before = jax.config.jax_enable_x64  # type: ignore[attr-defined]
+    matcalc.check(jax_logdet, invertible("n"), grad=lambda K: jnp.linalg.inv(K).T)
+    assert jax.config.jax_enable_x64 == before  # type: ignore[attr-defined]
+    assert jnp.ones(2).dtype == jnp.float32
+
+
+pytest_plugins = ["pytester"]
+
+
+def test_the_fixture_fails_with_the_verdict(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import numpy as np
+        from matcalc.domain import real
+
+        def test_right(check_derivative):
+            assert check_derivative(lambda x: np.sum(x**2), real("n"), grad=lambda x: 2 * x).status.good
+
+        def test_wrong(check_derivative):
+            check_derivative(lambda x: np.sum(x**2), real("n"), grad=lambda x: x)
+        """
+    )
+    result = pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider", "--matcalc-seed", "5")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*f is refuted:*", "*seed=5 repeats it*"])
+
+
+@pytest.mark.parametrize("name", ["check_custom_vjp", "check_autograd_function"])
+def test_the_examples_hold(name: str, pytester: pytest.Pytester) -> None:
+    if "torch" in (text := (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")):
+        pytest.importorskip("torch")
+    pytester.makepyfile(**{f"test_{name}": text})
+    pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_importing_matcalc_brings_in_no_array_library() -> None:
+    assert "check" in matcalc.__all__
+    assert re.match(r"\d", matcalc.__version__)
+
+
+def _helper(x: Any) -> Any:
+    return 3 * x**2
+
+
+def test_a_helper_that_is_mended_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiled program must not outlive what it was compiled from."""
+
+    def f(x: Any) -> Any:
+        return jnp.sum(x**3)
+
+    def gradient(x: Any) -> Any:
+        return _helper(x)
+
+    assert matcalc.check(f, real("n"), grad=gradient).status.good
+    monkeypatch.setitem(globals(), "_helper", lambda x: 2 * x**2)
+    assert matcalc.check(f, real("n"), grad=gradient).status is Status.REFUTED
+    monkeypatch.undo()
+    assert matcalc.check(f, real("n"), grad=gradient).status.good

@@ -379,7 +379,12 @@ def _compare_all(rule: Subject, seen: Observation, answers: Answers, notes: dict
 
 
 def _outvote(compared: Comparisons, answers: Answers, seen: Observation) -> None:
-    """Leave out the cases at which JAX disagrees with a rule whose side finite differences take: a framework is a witness, no truth."""
+    """Leave out what one witness says against a rule whose side the other takes, at the cases where that is so.
+
+    JAX is left out where finite differences side with the rule and refute JAX too: a framework is a witness, no truth. Differences
+    are left out where JAX sides with the rule and they are apart from both by no more than a relative 1e-6: their estimate of their
+    own error was too small then, and what else could be the matter would be larger.
+    """
     batch, oracle = seen.batch, seen.autodiff
     if oracle is None:
         return
@@ -389,8 +394,15 @@ def _outvote(compared: Comparisons, answers: Answers, seen: Observation) -> None
         "vjp": properties.vjp_is_difference(jax, batch, seen.differences, seen.stick),
     }
     for word, name in (("jvp", "JAX forward"), ("vjp", "JAX reverse")):
-        mine = compared.get((word, "finite differences"), [])
-        if not mine or not any(np.any(c.margin > 1) for c in compared[word, name]):
+        mine, theirs = compared.get((word, "finite differences"), []), compared[word, name]
+        if mine and any(np.any(c.margin > 1) for c in mine):
+            rows = len(mine[0].error)
+            with_jax = np.all([(c.margin <= 1) & c.usable for c in theirs], axis=(0, 2))[:rows]
+            little = np.all([c.error <= properties.TOO_WEAK * np.maximum(c.scale, c.natural) for c in mine], axis=(0, 2))
+            compared[word, "finite differences"] = [
+                replace(c, usable=c.usable & ~((with_jax & little)[:, None] & (c.margin > 1))) for c in mine
+            ]
+        if not mine or not any(np.any(c.margin > 1) for c in theirs):
             continue
         sides = np.all([(c.margin <= 1) & c.usable for c in mine], axis=(0, 2)) & np.any([c.margin > 1 for c in of_jax[word]], axis=(0, 2))
         apart = np.concatenate([sides, np.zeros(batch.count - len(sides), dtype=bool)])[:, None]

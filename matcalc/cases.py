@@ -69,7 +69,7 @@ class Batch:
     tangents: Arrays  # (cases, probes, *input shape), one for each free input
     cotangents: Arrays  # (cases, probes, *value shape), one for each array of the value
     neighbours: Arrays  # (cases, perturbations, *input shape)
-    reach: NDArray[np.float64]  # (cases, probes): how far along each tangent the domain goes
+    reach: NDArray[np.float64]  # (cases, probes): how far along each tangent the domain goes; nan where nobody has asked yet
 
     @property
     def count(self) -> int:
@@ -170,27 +170,42 @@ def draw(rule: Subject, sizes: Sizes, count: int, seed: int, profile: Profile) -
     neighbour_noise = tuple(noises(domain.shape(sizes), profile.perturbations) for domain in rule.domains.values())
     shapes = _value_shapes(rule, tuple(p[0] for p in points))
     cotangents = tuple(noises(shape, profile.probes) for shape in shapes)
-    return assemble(rule, sizes, tuple(points), tangent_noise, cotangents, neighbour_noise)
+    return assemble(rule, sizes, tuple(points), tangent_noise, cotangents, neighbour_noise, differenced=profile.differenced)
 
 
-def assemble(rule: Subject, sizes: Sizes, points: Arrays, tangent_noise: Arrays, cotangents: Arrays, neighbour_noise: Arrays) -> Batch:
-    """A batch of given points: tangents are the noise, projected on the tangent spaces and brought to the size of the point."""
+def assemble(
+    rule: Subject,
+    sizes: Sizes,
+    points: Arrays,
+    tangent_noise: Arrays,
+    cotangents: Arrays,
+    neighbour_noise: Arrays,
+    *,
+    differenced: int = 10**9,
+) -> Batch:
+    """A batch of given points: tangents are the noise, projected on the tangent spaces and brought to the size of the point.
+
+    The reach is worked out at the first `differenced` cases.
+    """
     names = tuple(rule.domains)
     free = tuple(names.index(name) for name in rule.differentiated)
-    count = len(points[0])
     tangents = []
     for i, noise in zip(free, tangent_noise, strict=True):
-        size = np.array([_rms(x) or 1.0 for x in points[i]]).reshape(-1, *(1,) * (noise.ndim - 1))
-        tangents.append(tangential(rule.domains[names[i]], points[i], noise) * size)
-    probes = tangents[0].shape[1]
-    reach = np.array(
-        [
-            [min(rule.domains[names[i]].reach(points[i][k], t[k, p]) for i, t in zip(free, tangents, strict=True)) for p in range(probes)]
-            for k in range(count)
-        ]
-    )
+        size = _rms(points[i]).reshape(-1, *(1,) * (noise.ndim - 1))
+        tangents.append(tangential(rule.domains[names[i]], points[i], noise) * np.where(size > 0, size, 1.0))
+    reach = np.full(tangents[0].shape[:2], np.nan)
     neighbours = tuple(moved(d, x, n, PERTURBATION) for d, x, n in zip(rule.domains.values(), points, neighbour_noise, strict=True))
-    return Batch(sizes, names, free, points, tuple(tangents), cotangents, neighbours, reach)
+    return reached(rule, Batch(sizes, names, free, points, tuple(tangents), cotangents, neighbours, reach), differenced)
+
+
+def reached(rule: Subject, batch: Batch, count: int = 10**9) -> Batch:
+    """The same batch with its reach worked out at the first `count` cases at least."""
+    reach = batch.reach.copy()
+    domains = [rule.domains[batch.names[i]] for i in batch.free]
+    for case, probe in np.argwhere(np.isnan(reach[:count])):
+        at = zip(domains, batch.free, batch.tangents, strict=True)
+        reach[case, probe] = min(domain.reach(batch.inputs[i][case], t[case, probe]) for domain, i, t in at)
+    return replace(batch, reach=reach)
 
 
 def _value_shapes(rule: Subject, inputs: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
@@ -205,8 +220,10 @@ def _array(x: Any) -> NDArray[np.float64]:
     return np.asarray(x, dtype=np.float64)
 
 
-def _rms(x: NDArray[np.float64]) -> float:
-    return float(np.sqrt(np.mean(x**2))) if x.size else 0.0
+def _rms(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Size of a typical entry at each case."""
+    entries = x.reshape(len(x), -1)
+    return np.sqrt(np.mean(entries**2, axis=1)) if x.size else np.zeros(len(x))
 
 
 def strategy(rule: Subject, *, largest: int = 4, probes: int = 2) -> SearchStrategy[Batch]:

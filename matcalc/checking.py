@@ -29,7 +29,7 @@ from matcalc.rule import Linearization, unclaimed
 from matcalc.verdict import Verdict
 from matcalc.verify import examine, quietly
 
-PROFILE = Profile(cases=192, probes=2, perturbations=2, differenced=12)
+PROFILE = Profile(cases=384, probes=2, perturbations=2, differenced=12)
 "How hard `check` looks unless it is told otherwise."
 KINDS = ("grad", "jvp", "vjp", "jacobian", "hessian")
 Function = Callable[..., Any]

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from matcalc import diagnose, factors, precision, proof, second, special
 from matcalc import property as properties
 from matcalc.array import parts
-from matcalc.cases import PROFILES, Batch, Profile, draw, empty_groups, groups, nearby, strategy
+from matcalc.cases import PROFILES, Batch, Profile, draw, empty_groups, groups, nearby, reached, strategy
 from matcalc.oracle import autodiff, complex_step, differences, frameworks
 from matcalc.particulars import unjudged
 from matcalc.property import Answers, Comparison, FaultError, Tally, Yardstick, first_line, without_rounding
@@ -80,7 +80,7 @@ def examine(rule: Subject, *, seed: int, profile: Profile, traced: bool = True, 
         return replace(_faulty(rule, fault), explanations=explained)
     verdict = _with_more(rule, verdict, seed, whole=whole)
     if verdict.status is Status.REFUTED:
-        answered = [(_padded(seen), properties.ask(rule, seen.batch)) for seen in observations]
+        answered = [(_padded(rule, seen), properties.ask(rule, seen.batch)) for seen in observations]
         by_numbers = any(e.margins and e.status is Status.REFUTED for e in verdict.evidence)
         verdict = replace(
             verdict,
@@ -90,7 +90,7 @@ def examine(rule: Subject, *, seed: int, profile: Profile, traced: bool = True, 
     return verdict
 
 
-def _padded(seen: Observation) -> Observation:
+def _padded(rule: Subject, seen: Observation) -> Observation:
     """The same with a place for a difference at every case, not a number where none was taken."""
     missing = seen.batch.count - len(seen.steps)
 
@@ -101,7 +101,7 @@ def _padded(seen: Observation) -> Observation:
         differences.Difference(filled(d.value, np.nan), filled(d.error, np.inf), filled(d.plain, np.nan), filled(d.kink, value=False))
         for d in seen.differences
     )
-    return replace(seen, differences=padded, steps=filled(seen.steps, np.nan))
+    return replace(seen, batch=reached(rule, seen.batch), differences=padded, steps=filled(seen.steps, np.nan))
 
 
 def _with_more(rule: Subject, verdict: Verdict, seed: int, *, whole: bool) -> Verdict:
@@ -165,6 +165,7 @@ def look(rule: Subject, batch: Batch, *, traced: bool = True, differenced: int =
     Where another oracle has its say, finite differences are taken at the first `differenced` cases only.
     """
     function = rule.value
+    batch = reached(rule, batch, differenced)
     few = _first(batch, min(differenced, batch.count))
     h = differences.steps(few.reach)
     offsets = differences.offsets(h)
@@ -207,7 +208,7 @@ def _translated(rule: Subject, batch: Batch, h: Floats, values: Sequence[Floats]
     stick = properties.yardstick(batch, oracle)
     found = _extrapolated(oracle.stencil, oracle.value, h)
     if len(h) < batch.count and any(np.any(d.kink) for d in found):
-        return _translated(rule, batch, differences.steps(batch.reach), values)
+        return _translated(rule, batch, differences.steps(reached(rule, batch).reach), values)
     same = properties.values_agree(Answers(tuple(v[:, 0] for v in values), (), (), ((), ())), oracle, stick)
     if any(np.any(c.margin > 1) for c in same):
         return None
@@ -571,7 +572,7 @@ def _counterexample(rule: Subject, tallies: Sequence[Tally], answered: Sequence[
         return None
     array, case, probe = tally.place
     seen, answers = next((s, a) for s, a in answered if tally.batch is not None and s.batch.sizes == tally.batch.sizes)
-    seen, batch = _padded(seen), seen.batch
+    seen, batch = _padded(rule, seen), seen.batch
     found = _rivals(rule, tally, seen, answers, array, case, probe)
     rivals = {name: x for k, (name, x) in enumerate(found.items()) if k < 2 or np.all(np.isfinite(x))}
     got, expected = (np.asarray(x) for x in list(rivals.values())[:2])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from matcalc import array
 from matcalc.cases import Batch, strategy
 from matcalc.catalogue import AnyRule, installed
 from matcalc.verify import contradicted, quietly, verify
@@ -37,3 +40,14 @@ def test_the_rule_holds_wherever_hypothesis_looks(rule: AnyRule, data: Any) -> N
     batch: Batch = data.draw(strategy(rule))
     with quietly():
         assert contradicted(rule, batch, traced=False) == []
+
+
+@pytest.mark.parametrize("name", ["cholesky", "rbf_kernel_sum", "trace_inverse_product"])
+def test_rules_that_halve_large_matrices_hold_there_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No case is as large as the blocks are, so here the blocks are as small as the cases."""
+    rule = CATALOGUE[name]
+    for module in (array, sys.modules[rule.function.__module__]):
+        if hasattr(module, "BLOCK"):
+            monkeypatch.setattr(module, "BLOCK", 1)
+    verdict = verify(replace(rule), seed=3, profile="quick")  # a new object, which JAX has not compiled yet
+    assert verdict.status.good, verdict.reason

@@ -1,8 +1,8 @@
 """Norms, distances and angles."""
 
 from matcalc.array import Array, absolute, identity_like, inner, log, norm, outer, sign, thin_svd, total
-from matcalc.domain import distinct_singular_values, interval, nonzero, punctured, real
-from matcalc.rule import Linearization, rule
+from matcalc.domain import distinct_singular_values, interval, nonzero, orthonormal, positive, punctured, real
+from matcalc.rule import Linearization, built_from, rule
 from matcalc.source import BISHOP, BOYD, COOKBOOK, MAGNUS_NEUDECKER, NOTES, RASMUSSEN_WILLIAMS, TOWNSEND
 
 
@@ -178,6 +178,8 @@ def cosine_similarity(x: Array, y: Array) -> Linearization[Array]:
     return Linearization(c, jvp, vjp)
 
 
+@built_from(lambda U, s, V: (U * s) @ V.mT, value=lambda _U, s, _V: total(s), U=orthonormal("m n"), s=positive("n"), V=orthonormal("n n"))
+@built_from(lambda U, s, V: (U * s) @ V.mT, value=lambda _U, s, _V: total(s), U=orthonormal("m m"), s=positive("m"), V=orthonormal("n m"))
 @rule(BOYD, TOWNSEND, A=distinct_singular_values("m n"))
 def nuclear_norm(A: Array) -> Linearization[Array]:
     r"""Sum of the singular values; the differential needs full rank only, for it holds no difference of singular values.

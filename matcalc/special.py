@@ -834,6 +834,9 @@ def _observed(subject: Subject, found: Sequence[Place], rng: np.random.Generator
     answers, faults = _asked(subject, _first_probes(batch, 1))
     for k, fault in faults.items():
         place = found[kept[k]]
+        if not isinstance(subject, Rule) and isinstance(fault.__cause__, np.linalg.LinAlgError):
+            report.count(place.input, place.kind, judged=False, note=fault.sentence)
+            continue
         sentence = f"{fault.sentence}, at a special point ({place})"
         report.say("special", "itself", Finding(*_margin(np.inf, 0.0), 1.0, sentence=sentence))
         report.count(place.input, place.kind, judged=True)
@@ -923,7 +926,8 @@ def _first_probes(batch: Batch, probes: int) -> Batch:
 def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Report) -> None:
     """All comparisons at the points of one shape, into the report; and its census."""
     kinked = np.any([d.kink.any(axis=1) for d in study.found], axis=0)
-    everywhere = np.ones_like(kinked)
+    undefined = kinked & ~_finite_answers(study) if not isinstance(subject, Rule) else np.zeros_like(kinked)
+    everywhere, kinked = ~undefined, kinked & ~undefined
     usable = report.add("special", "finite differences", study, _settled(subject, study, _against_differences), ~kinked)
     report.add("special", "itself", study, _settled(subject, study, _against_itself), everywhere)
     if kinked.any():
@@ -934,8 +938,15 @@ def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Rep
         if answers is not None and len(answers.value[0]) == len(cases):
             closer = _study(subject, more, [study.places[k] for k in cases], answers, probes=DIRECTIONS)
             report.add("kink", "one-sided differences", closer, _between_the_sides(subject, closer, rng), np.ones(len(cases), dtype=bool))
-    for place, judged in zip(study.places, usable, strict=True):
-        report.count(place.input, place.kind, judged=bool(judged), note="" if judged else "differences are not sharp enough there")
+    for place, judged, nowhere in zip(study.places, usable, undefined, strict=True):
+        why = "it is nan or inf there, where there is no derivative" if nowhere else "differences are not sharp enough there"
+        report.count(place.input, place.kind, judged=bool(judged), note="" if judged else why)
+
+
+def _finite_answers(study: Study) -> NDArray[np.bool_]:
+    """At which cases what is claimed is a number."""
+    arrays = (*study.answers.jvp, *study.answers.vjp)
+    return np.all([np.isfinite(x).all(axis=tuple(range(1, x.ndim))) for x in arrays], axis=0)
 
 
 def _settled(subject: Subject, study: Study, judge: Callable[[Subject, Study], Judged]) -> Judged:

@@ -115,7 +115,7 @@ def _with_more(rule: Subject, verdict: Verdict, seed: int, *, whole: bool) -> Ve
     evidence = (*verdict.evidence, *found)
     status, reason = verdict.status, verdict.reason
     refuted = [e for e in found if e.status is Status.REFUTED]
-    lacking = special.missing(rule, census)
+    lacking = special.missing(rule, census) if isinstance(rule, Rule) else []
     if refuted and status is not Status.REFUTED:
         status, reason = Status.REFUTED, refuted[0].note
     elif status.good and lacking:
@@ -187,7 +187,8 @@ def look(rule: Subject, batch: Batch, *, traced: bool = True, differenced: int =
     exact = complex_step.along(run, batch.free, places, batch.tangents)
     if exact is not None and complex_step.trustworthy(exact, found):
         stick = properties.yardstick(batch, _as_autodiff(batch, values, exact))
-        return Observation(batch, None, found, h, stick, untraceable, tuple(_exact(x[:, 0]) for x in exact))
+        defined = [np.where(np.isfinite(v)[:, :, None], x, np.nan)[:, 0] for x, v in zip(exact, values, strict=True)]
+        return Observation(batch, None, found, h, stick, untraceable, tuple(_exact(x) for x in defined))
     seen = _translated(rule, batch, h, values) if traced else None
     if seen is not None or few.count < batch.count:
         return seen or look(rule, batch, traced=False)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from operator import is_
-from types import CellType, FunctionType, MethodType
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -82,12 +82,11 @@ def check(
     name = "f" if name == "<lambda>" else name
     domains = _domains(f, inputs, name)
     with quietly():
-        library = _library(f, domains, claims, name, seed)
+        library, agnostic = _library(f, domains, claims, name, seed)
         free = tuple(i for i, domain in enumerate(domains.values()) if not domain.held)
-        verdicts = [
-            _judged(Claim(name, domains, *subject), seed, profile, traced=traced)
-            for subject, traced in _subjects(f, tuple(claims.items()), library, free, name, _Parts.of(f, *claims.values()))
-        ]
+        made_of = _Parts.of(f, *claims.values())
+        subjects = _subjects(f, tuple(claims.items()), library, free, name, made_of, agnostic=agnostic)
+        verdicts = [_judged(Claim(name, domains, *subject), seed, profile, traced=traced) for subject, traced in subjects]
     worst = next((v for v in verdicts if not v.status.good), verdicts[0])
     return replace(worst, seconds=time.perf_counter() - started)
 
@@ -129,8 +128,11 @@ def _as_numpy(x: Any) -> Any:
     return np.asarray(x.detach() if hasattr(x, "detach") else x)
 
 
-def _library(f: Function, domains: dict[str, Domain], claims: dict[str, Function], name: str, seed: int) -> str:
-    """The array library that `f` is written for: the first of NumPy, JAX and PyTorch that it runs on, or the one it answers with."""
+def _library(f: Function, domains: dict[str, Domain], claims: dict[str, Function], name: str, seed: int) -> tuple[str, bool]:
+    """The array library that `f` is written for, and whether it is code that JAX can trace all the same.
+
+    It is the first of NumPy, JAX and PyTorch that it runs on, the one it answers with, or the one that a claim names.
+    """
     probe = Claim(name, domains, lambda *_: Linearization(0.0, unclaimed, unclaimed), lambda *_: 0.0, mapped=False)
     sizes = next(iter(groups(probe, PROFILE)), None)
     if sizes is None:
@@ -150,8 +152,11 @@ def _library(f: Function, domains: dict[str, Domain], claims: dict[str, Function
             continue
         answered = kind(parts(value)[0]) if is_array(parts(value)[0]) else "NumPy"
         found = answered if library == "NumPy" and answered in {"JAX", "PyTorch"} else library
+        if found == "NumPy":  # code may run on any library; what is claimed for it names the one that is meant
+            named = _Parts.of(f, *claims.values()).modules
+            found = "JAX" if "jax" in named else "PyTorch" if "torch" in named else found
         _require_a_question(claims, found, parts(value), name)
-        return found
+        return found, found == "NumPy" and autodiff.can_trace(f, point)
     library, raised = next(iter(tried.items()))
     at = ", ".join(f"{k} of shape {x.shape}" for k, x in zip(domains, point, strict=True))
     raise TypeError(f"check({name}): {name} raises {type(raised).__name__} on {library} arrays ({at}): {first_line(raised)}")
@@ -199,6 +204,11 @@ class _Parts:
                 waiting += [thing.func, *thing.args] if isinstance(thing, partial) else list(getattr(thing, "__dict__", {}).values())
         return cls(tuple(things.values()))
 
+    @property
+    def modules(self) -> set[str]:
+        """The packages that are named in them."""
+        return {thing.__name__.partition(".")[0] for thing in self.things if isinstance(thing, ModuleType)}
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Parts) and len(self.things) == len(other.things) and all(map(is_, self.things, other.things))
 
@@ -208,7 +218,14 @@ class _Parts:
 
 @lru_cache(maxsize=16)
 def _subjects(
-    f: Function, claims: tuple[tuple[str, Function], ...], library: str, free: tuple[int, ...], name: str, made_of: _Parts
+    f: Function,
+    claims: tuple[tuple[str, Function], ...],
+    library: str,
+    free: tuple[int, ...],
+    name: str,
+    made_of: _Parts,
+    *,
+    agnostic: bool,
 ) -> list[tuple[tuple[Callable[..., Linearization[Any]], Function, bool], bool]]:
     """(function, value, mapped) of each subject that the claims make, and whether JAX may differentiate its value.
 
@@ -219,11 +236,12 @@ def _subjects(
     value = lent(f)
     of = {word: lent(claim) for word, claim in claims}
     jax = library == "JAX"
+    mapped = jax or (library == "NumPy" and agnostic)
     found: list[tuple[tuple[Callable[..., Linearization[Any]], Function, bool], bool]] = []
     for group in (("jvp", "vjp"), ("grad",), ("jacobian",)):
         together: dict[str, Function] = {word: of[word] for word in group if word in of}
         if together:
-            found.append(((_linearization(value, together, free, name), value, jax), True))
+            found.append(((_linearization(value, together, free, name), value, mapped), True))
     if not of:
         plain = autodiff.without_custom_rule(f) if jax else None
         carried = autodiff.carried(f, free) if jax else frameworks.carried_by_torch(f, free)

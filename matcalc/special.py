@@ -10,7 +10,7 @@ valid subgradient. What was looked at, and how often some oracle could tell, is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
@@ -146,6 +146,8 @@ def _places(subject: Subject, sizes: Sizes, seed: int) -> Iterable[Place]:
             if kind.startswith(("zero", "scale")):
                 alike.setdefault(kind, {})[name] = point
     yield from (place("", kind, points) for kind, points in alike.items() if len(points) > 1)
+    for name in alike.get("zero", {}) if len(alike.get("zero", {})) > 2 else ():
+        yield place(name, "all others zero", {other: point for other, point in alike["zero"].items() if other != name})
     for (one, first), (two, second) in combinations(domains.items(), 2):
         if replace(first, held=second.held) == second and plain[one].size:
             yield place(f"{one}, {two}", "equal to each other", {two: plain[one]})
@@ -209,7 +211,10 @@ def values_at(subject: Subject, points: Sequence[Floats]) -> Arrays:
     Where the function raises beside its domain, its value is nan.
     """
     if subject.mapped:
-        return autodiff.run(subject.value, points)
+        try:
+            return autodiff.run(subject.value, points)
+        except autodiff.CannotTraceError:  # it may be NumPy code after all
+            pass
     rows: list[list[Floats] | None] = []
     for point in zip(*points, strict=True):
         try:
@@ -815,6 +820,8 @@ def _survey(subject: Subject, seed: int) -> tuple[list[Evidence], tuple[Coverage
 def _whole(subject: Subject) -> dict[str, Callable[[Subject, Study, Report], None]]:
     """The checks of whole answers. Arrays of JAX have no order in memory, so there is none of it where JAX runs the rule."""
     with_order = not subject.mapped and any(domain.dims for domain in subject.domains.values())
+    if not isinstance(subject, Rule):  # the ends of the range and the order in memory are for those who promise them
+        return {"poison": _poisons}
     return {**({"layout": _layouts} if with_order else {}), "poison": _poisons, "extremes": _extremes}
 
 
@@ -826,12 +833,14 @@ def _observed(subject: Subject, found: Sequence[Place], rng: np.random.Generator
         return None
     inputs = tuple(np.stack(x) for x in zip(*(found[k].inputs for k in kept), strict=True))
     shapes = [v.shape for v in values[kept[0]] or ()]
-    noises = tuple(
-        rng.standard_normal((len(kept), 1 + SIZING, *inputs[list(subject.domains).index(name)].shape[1:]))
-        for name in subject.differentiated
-    )
-    batch = _assembled(subject, found[0].sizes, inputs, noises, shapes, rng)
-    answers, faults = _asked(subject, _first_probes(batch, 1))
+    free = subject.differentiated
+    alone = len(free) if len(free) > 1 else 0  # after the first tangent, which moves all inputs, one that moves each of them alone
+    probes = 1 + alone
+    noises = [rng.standard_normal((len(kept), probes + SIZING, *inputs[list(subject.domains).index(name)].shape[1:])) for name in free]
+    for probe, i in product(range(alone), range(len(free))):
+        noises[i][:, 1 + probe] *= probe == i
+    batch = _assembled(subject, found[0].sizes, inputs, tuple(noises), shapes, rng)
+    answers, faults = _asked(subject, _first_probes(batch, probes))
     for k, fault in faults.items():
         place = found[kept[k]]
         if not isinstance(subject, Rule) and isinstance(fault.__cause__, np.linalg.LinAlgError):
@@ -843,7 +852,7 @@ def _observed(subject: Subject, found: Sequence[Place], rng: np.random.Generator
     if answers is None:
         return None
     rest = [k for k in range(len(kept)) if k not in faults]
-    return _study(subject, _rows(batch, rest), [found[kept[k]] for k in rest], answers, probes=1)
+    return _study(subject, _rows(batch, rest), [found[kept[k]] for k in rest], answers, probes=probes)
 
 
 def _value(subject: Subject, place: Place, report: Report) -> list[Floats] | None:

@@ -181,22 +181,32 @@ def look(rule: Subject, batch: Batch, *, traced: bool = True, differenced: int =
             return look(rule, batch)  # where a kink may be, differences are needed at every case to find it
         return Observation(batch, oracle, found, h, properties.yardstick(batch, oracle), untraceable)
     run = _runner(rule)
-    places = [np.concatenate([x[:, None], near], axis=1) for x, near in zip(batch.inputs, batch.neighbours, strict=True)]
-    values = _at_places(run, places)
-    found = _extrapolated(_stencil(run, few, offsets), values, h)
-    exact = complex_step.along(run, batch.free, places, batch.tangents)
-    if exact is not None and complex_step.trustworthy(exact, found):
+    found = _extrapolated(_stencil(run, few, offsets), _at_places(run, _places(few)), h)
+    if _analytic(run, few, found):
+        places = _places(batch)
+        values, exact = _at_places(run, places), complex_step.along(run, batch.free, places, batch.tangents) or ()
         stick = properties.yardstick(batch, _as_autodiff(batch, values, exact))
         defined = [np.where(np.isfinite(v)[:, :, None], x, np.nan)[:, 0] for x, v in zip(exact, values, strict=True)]
         return Observation(batch, None, found, h, stick, untraceable, tuple(_exact(x) for x in defined))
-    seen = _translated(rule, batch, h, values) if traced else None
+    seen = _translated(rule, batch, few, h) if traced else None
     if seen is not None or few.count < batch.count:
         return seen or look(rule, batch, traced=False)
-    known = _as_autodiff(batch, values, [d.value[:, None] for d in found])
+    known = _as_autodiff(batch, _at_places(run, _places(batch)), [d.value[:, None] for d in found])
     return Observation(batch, None, found, h, properties.yardstick(batch, known), untraceable)
 
 
-def _translated(rule: Subject, batch: Batch, h: Floats, values: Sequence[Floats]) -> Observation | None:
+def _analytic(run: Callable[[Sequence[Any]], tuple[Floats, ...]], few: Batch, found: Sequence[Difference]) -> bool:
+    """Whether the complex step is right at a few cases."""
+    along = complex_step.along(run, few.free, [x[:, None] for x in few.inputs], few.tangents)
+    return along is not None and complex_step.trustworthy(along, found)
+
+
+def _places(batch: Batch) -> list[Floats]:
+    """The inputs of each case, then its neighbours: (cases, places, *input shape)."""
+    return [np.concatenate([x[:, None], near], axis=1) for x, near in zip(batch.inputs, batch.neighbours, strict=True)]
+
+
+def _translated(rule: Subject, batch: Batch, few: Batch, h: Floats) -> Observation | None:
     """What JAX says of a copy of a NumPy function in its own words; None unless that copy gives the values of the function."""
     copy = autodiff.translated(rule.value)
     if copy is None:
@@ -208,10 +218,12 @@ def _translated(rule: Subject, batch: Batch, h: Floats, values: Sequence[Floats]
         return None
     stick = properties.yardstick(batch, oracle)
     found = _extrapolated(oracle.stencil, oracle.value, h)
-    if len(h) < batch.count and any(np.any(d.kink) for d in found):
-        return _translated(rule, batch, differences.steps(reached(rule, batch).reach), values)
-    same = properties.values_agree(Answers(tuple(v[:, 0] for v in values), (), (), ((), ())), oracle, stick)
-    if any(np.any(c.margin > 1) for c in same):
+    if few.count < batch.count and any(np.any(d.kink) for d in found):
+        return _translated(rule, batch, batch, differences.steps(reached(rule, batch).reach))
+    values = _runner(rule)(few.inputs)
+    first = replace(oracle, value=tuple(v[: few.count] for v in oracle.value))
+    ruler = Yardstick(tuple(m[: few.count] for m in stick.value), (), ())
+    if any(np.any(c.margin > 1) for c in properties.values_agree(Answers(values, (), (), ((), ())), first, ruler)):
         return None
     return Observation(batch, oracle, found, h, stick)
 

@@ -26,7 +26,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PAGES = {"index": "index.html", "verified": "rules/softmax.html", "failing": "rules/skew_product.html"}
+PAGES = {"index": "index.html", "claims": "claims.html", "verified": "rules/softmax.html", "failing": "rules/skew_product.html"}
 Visit = Callable[..., Any]
 every_page = pytest.mark.parametrize("name", PAGES)
 
@@ -134,13 +134,17 @@ def test_the_table_is_searched_filtered_and_sorted(visit: Visit) -> None:
     assert page.url.endswith("#q=giles+matmul")
     page.keyboard.press("Escape")
     page.select_option("[data-facet=topic]", "products")
-    page.select_option("[data-facet=status]", "verified")
+    page.select_option("[data-facet=status]", "proved")
     assert visible_rules(page) == ["matmul", "trace"]
     page.get_by_role("button", name="Rule", exact=True).click()
     page.get_by_role("button", name="Rule", exact=True).click()
     assert visible_rules(page) == ["trace", "matmul"]
     assert page.locator("th[data-key=name]").get_attribute("aria-sort") == "descending"
     page.reload()
+    assert visible_rules(page) == ["trace", "matmul"]
+    page.select_option("[data-facet=oracle]", "balls")
+    assert visible_rules(page) == []
+    page.select_option("[data-facet=oracle]", "prime field")
     assert visible_rules(page) == ["trace", "matmul"]
     page.select_option("[data-facet=status]", "refuted")
     page.locator("[data-facet=near]").check()
@@ -150,6 +154,21 @@ def test_the_table_is_searched_filtered_and_sorted(visit: Visit) -> None:
     page.get_by_role("button", name="Error / tolerance").click()
     assert visible_rules(page)[-1] == "empty_sum"
     assert page.get_by_role("row").count() >= 9
+
+
+def test_a_claim_leads_to_its_evidence(visit: Visit) -> None:
+    """Cells of the grid and lines of claims open the list of just the rules they count; cells without a rule are hatched."""
+    page = visit("claims")
+    never = page.locator("td.never").first
+    assert "gradient" in never.evaluate("cell => getComputedStyle(cell).backgroundImage")
+    page.locator("tr", has_text="products").locator("a[href*='prime']").click()
+    page.wait_for_url("**/index.html#*")
+    assert visible_rules(page) == ["matmul", "trace"]
+    page.keyboard.press("c")
+    page.wait_for_url("**/claims.html")
+    page.get_by_role("link", name="these rules").last.click()
+    page.wait_for_url("**/index.html#*")
+    assert visible_rules(page) == ["softmax"]
 
 
 def test_the_keyboard_leads_everywhere(visit: Visit) -> None:
@@ -201,6 +220,9 @@ def test_everything_is_there_without_script(visit: Visit, name: str) -> None:
     assert page.locator("button:visible").count() == (4 if name == "index" else 0)  # the heads of columns, which look like words
     if name == "index":
         assert page.locator("#table tbody tr").count() == 8
+    elif name == "claims":
+        assert page.locator(".claims > li").count() > 5
+        assert page.locator(".coverage tbody tr").count() == 5
     else:
         assert page.locator(".plots svg").count() == 3
         assert page.locator("#code").is_visible()

@@ -6,19 +6,36 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 from math import inf, nan
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 
 from matcalc.report import ReportError, check_folder, maths, plots, read_json, words, write_html, write_json, write_junit
+from matcalc.report.claims import HOPE, Claim, claims_page
 from matcalc.report.files import MARKER
 from matcalc.report.html import prose, python, web
 from matcalc.report.page import _parts, index_page, slug
-from matcalc.verdict import Counterexample, Curve, Evidence, Explanation, Problem, Run, Status, Verdict, Worst, to_json
+from matcalc.verdict import (
+    Counterexample,
+    Coverage,
+    Curve,
+    Digits,
+    Evidence,
+    Explanation,
+    Problem,
+    Run,
+    Status,
+    Verdict,
+    Worst,
+    WrongVersions,
+    to_json,
+)
 
 HOSTILE = '"><img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script>'
 LOGDET = (r"\ell = \log\det K", r"d\ell = \operatorname{tr}(K^{-1}\,dK)", r"\bar K = \bar\ell\,K^{-\top}")
@@ -86,6 +103,26 @@ def a_verdict(
     return replace(verdict, **changes)
 
 
+def a_proved_verdict(name: str, topic: str, equations: tuple[str, ...], largest: float, bound: float = 4.4e-16) -> Verdict:
+    """A rule that is proved, and has all that a run can find out about one."""
+    verdict = a_verdict(name, topic, equations, largest)
+    exact = tuple(Evidence(word, "prime field", Status.PROVED, 17, 3, bound=bound) for word in ("jvp", "vjp"))
+    return replace(verdict, status=Status.PROVED, evidence=(*verdict.evidence, *exact), **found_out(survivors=()))
+
+
+def found_out(survivors: tuple[str, ...]) -> dict[str, Any]:
+    """A census, digits and wrong versions."""
+    census = (
+        Coverage("K", "repeated eigenvalues", 2, 2),
+        Coverage("K", "condition 1e12", 1, 0, "differences are not sharp enough there"),
+        Coverage("", "Fortran order", 1, 1),
+        Coverage("", "L: repeated eigenvalues", 3, 3),
+    )
+    kinds = {"sign": (12 - len(survivors), 12), "transpose": (8, 8)}
+    wrong = WrongVersions(20 - len(survivors), 20, 3, 1, 2, kinds, {"vjp": 15, "special": 5 - len(survivors)}, survivors, 1.5)
+    return {"census": census, "digits": (Digits("float32", 8, (6.8, 4.1), (7.1, 3.6), 23.0),), "wrong": wrong}
+
+
 def a_refuted_verdict() -> Verdict:
     """A rule that returns its gradient transposed, with the smallest case that shows it."""
     evidence = Evidence(
@@ -135,10 +172,10 @@ def a_run(*more: Verdict, **changes: Any) -> Run:
     """A run with every status, problems, and rules of several topics."""
     verdicts = (
         a_verdict(),
-        a_verdict(
+        a_proved_verdict(
             "matmul", "products", (r"Z = X W", r"dZ = dX\,W + X\,dW", r"\bar X = \bar Z W^\top, \quad \bar W = X^\top \bar Z"), largest=0.4
         ),
-        a_verdict("trace", "products", (r"t = \operatorname{tr} A", r"dt = \operatorname{tr} dA", r"\bar A = \bar t\, I"), 0.0001),
+        a_proved_verdict("trace", "products", (r"t = \operatorname{tr} A", r"dt = \operatorname{tr} dA", r"\bar A = \bar t\, I"), 0.0001),
         a_verdict(
             "softmax",
             "activations",
@@ -149,6 +186,11 @@ def a_run(*more: Verdict, **changes: Any) -> Run:
                 r"\text{where } f(x) = \begin{cases} x & x > 0 \\ 0 & \text{otherwise} \end{cases}",
             ),
             0.002,
+            evidence=(
+                *a_verdict("softmax", largest=0.002).evidence,
+                *(Evidence(word, "balls", Status.VERIFIED, 8, 0, 3e-72, 1e-30, 1.0, margins=(3e-42,)) for word in ("jvp", "vjp")),
+            ),
+            **found_out(survivors=("sign: line 7: + becomes -; differs by 1e-3 at ties",)),
         ),
         a_refuted_verdict(),
         a_verdict(
@@ -156,6 +198,11 @@ def a_run(*more: Verdict, **changes: Any) -> Run:
             "eigenvalues",
             (r"A = U \Lambda U^\top", r"\bar A = U\left(\bar\Lambda + F \odot (U^\top \bar U)\right)U^\top"),
             status=Status.INCONCLUSIVE,
+            evidence=(
+                *a_verdict("eigh").evidence[:3],
+                Evidence("vjp", "JAX reverse", Status.INCONCLUSIVE, 0, 120),
+                Evidence("derivative", "exact arithmetic", Status.VACUOUS, 0, note="eigh has no exact form"),
+            ),
             curve=None,
             reason="Both oracles lose all digits where eigenvalues lie close together.",
         ),
@@ -209,6 +256,9 @@ def a_hostile_verdict() -> Verdict:
             {HOSTILE: 1}, {HOSTILE: "x" * 100_000}, [1.0, HOSTILE], [[]], HOSTILE, Worst(HOSTILE, (0, 1, 2), nan, 0.0), {HOSTILE: nan}
         ),
         explanations=(Explanation(HOSTILE, HOSTILE, nan, HOSTILE),),
+        census=(Coverage(HOSTILE, HOSTILE, 1, 0, HOSTILE),),
+        digits=(Digits(HOSTILE, 1, (nan, inf), None, nan),),
+        wrong=WrongVersions(0, 1, 1, 1, 1, {HOSTILE: (0, 1)}, {HOSTILE: 1}, (HOSTILE,), 1.0, HOSTILE),
     )
 
 
@@ -247,7 +297,7 @@ def test_a_report_is_a_folder_of_linked_pages(tmp_path: Path) -> None:
     index = write_html(a_run(a_hostile_verdict()), tmp_path / "report")
     assert index == tmp_path / "report" / "index.html"
     pages = {path: Page(path) for path in index.parent.rglob("*.html")}
-    assert len(pages) == 9
+    assert len(pages) == 10
     for path, page in pages.items():
         assert len(page.ids) == len(set(page.ids)), path
         for link in page.links:
@@ -259,14 +309,22 @@ def test_a_report_is_a_folder_of_linked_pages(tmp_path: Path) -> None:
             assert reached.is_file(), link
             if fragment and "=" not in fragment:
                 assert fragment in pages[reached].ids, link
-    assert {path.name for path in index.parent.iterdir()} == {"index.html", "rules", "assets", "results.json", ".gitignore", MARKER}
+    assert {path.name for path in index.parent.iterdir()} == {
+        "index.html",
+        "claims.html",
+        "rules",
+        "assets",
+        "results.json",
+        ".gitignore",
+        MARKER,
+    }
     assert "OFL.txt" in {path.name for path in (index.parent / "assets").iterdir()}
 
 
 def test_failures_come_first_then_the_closest_to_the_tolerance() -> None:
-    """The order of the index is: refuted, inconclusive, vacuous, then verified with the largest margin first."""
+    """The order of the index is: refuted, inconclusive, vacuous, verified, proved, and in each the largest margin first."""
     names = [page.verdict.rule for page in index_page(a_run()).pages]
-    assert names == ["skew_product", "eigh", "empty_sum", "matmul", "logdet", "softmax", "trace"]
+    assert names == ["skew_product", "eigh", "empty_sum", "logdet", "softmax", "matmul", "trace"]
 
 
 def test_the_statement_of_the_index_is_the_adjoint() -> None:
@@ -384,6 +442,122 @@ def test_an_empty_run_and_an_interrupted_one_say_so(tmp_path: Path) -> None:
     assert "It judged 7 of 40 rules" in " ".join(cut.split())
 
 
+# --- what exact arithmetic, special points, short formats and wrong versions say --------------------------------------------------
+
+
+def test_a_rules_page_says_how_it_was_proved_and_where_it_was_looked_at(tmp_path: Path) -> None:
+    """The bound of a proof, the census, the digits and the wrong versions stand on the page, and what is missing is not made up."""
+    folder = write_html(a_run(), tmp_path / "r").parent / "rules"
+    proved = Page(folder / "matmul.html")
+    assert "a wrong rule would pass with a probability of at most" in proved.text
+    assert "10^{-15}" in {attributes.get("alttext") for tag, attributes in proved.elements if tag == "math"}
+    assert "4 kinds of special points, 3 judged, 7 points" in proved.text
+    assert proved.text.index("condition 1e12") < proved.text.index("Fortran order")
+    assert "the rule keeps 6.8 decimal digits at the median and 4.1 at the worst; JAX's own derivative keeps 7.1 and 3.6" in proved.text
+    assert "20 of 20 wrong versions, made by machine, refuted." in proved.text
+    balls = Page(folder / "softmax.html").text
+    assert "Not proved, but balls of real numbers agree to 71 digits" in balls
+    assert "line 7: + becomes -" in balls
+    plain = Page(folder / "logdet.html")
+    assert not {"census", "digits", "wrong"} & set(plain.ids)
+    assert "exact arithmetic:" not in plain.text
+
+
+def test_a_bound_is_never_rounded_down() -> None:
+    """A probability is shown as the next larger power of ten, and balls as no more digits than they have."""
+    assert [words.power_of_ten(x) for x in (4.4e-16, 1e-17, 1.0001e-17, 0.0)] == ["$10^{-15}$", "$10^{-17}$", "$10^{-16}$", "0"]
+    assert [words.whole_digits(x) for x in (3e-72, 1e-30, 0.0, nan, inf, 2.0)] == [71, 30, 99, 0, 0, 0]
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------------
+
+
+def claims_by_words(run: Run) -> dict[str, Claim]:
+    """The claims of a run by a word of their sentences."""
+    found = claims_page(index_page(run), "").claims
+    keys = ["JAX's own", "finite differences", "exact arithmetic", "balls", "factors", "special", "second", "wrong versions"]
+    return {key: claim for key in keys for claim in found if key in claim.sentence}
+
+
+def test_a_claim_counts_what_speaks_for_it_and_names_the_exceptions() -> None:
+    """Rules that an oracle refutes, cannot judge or did not look at are no part of what is claimed."""
+    claims = claims_by_words(a_run())
+    jax = claims["JAX's own"]
+    assert (jax.status, jax.tally) == (Status.REFUTED, "4 of 6")
+    assert [link.name for link in jax.against] == ["skew_product"]
+    assert [link.name for link in jax.unsure] == ["eigh"]
+    assert [link.name for link in jax.absent] == ["empty_sum"]
+    assert "480 cases" in jax.sentence
+    exact = claims["exact arithmetic"]
+    assert (exact.status, exact.tally) == (Status.PROVED, "2 of 2")
+    assert "at most $10^{-15}$" in exact.notes[0]
+    assert claims["balls"].sentence == "The one rule looked at agrees in balls of real numbers, to 71 digits or more."
+    assert "21 points of 3 kinds in 3 verified rules" in claims["special"].notes[0]
+    assert "second" not in claims
+
+
+def test_one_wrong_row_is_an_exception() -> None:
+    """A rule that is right in nine ways and wrong in the tenth holds nowhere that the tenth belongs to."""
+    good = a_proved_verdict("good", "t", LOGDET, 0.1)
+    bad = replace(good, rule="bad", evidence=(*good.evidence, Evidence("vjp", "prime field", Status.REFUTED, 1)))
+    exact = claims_by_words(a_run(verdicts=(good, bad)))["exact arithmetic"]
+    assert (exact.status, exact.word, exact.sentence) == (Status.REFUTED, "has exceptions", "1 of 2 rules is proved in exact arithmetic.")
+    none = claims_by_words(a_run(verdicts=(bad,)))["exact arithmetic"]
+    assert none.sentence == "No rule is proved in exact arithmetic."
+    assert not any(none.notes)
+
+
+def test_wrong_versions_are_counted_or_said_to_be_untried() -> None:
+    """Survivors are exceptions; a run without wrong versions says how to try them."""
+    tried = claims_page(index_page(a_run()), "")
+    assert (tried.claims[-1].status, tried.claims[-1].tally) == (Status.REFUTED, "59 of 60")
+    assert [link.name for link in tried.claims[-1].against] == ["softmax"]
+    assert {row.name: row.numbers for row in tried.mistakes} == {"sign": (35, 36), "transpose": (24, 24)}
+    assert {row.name: row.numbers for row in tried.hunters} == {"vjp": (45,), "special": (14,)}
+    assert [link.name for link, _ in tried.survivors] == ["softmax"]
+    untried = claims_page(index_page(a_run(verdicts=(a_verdict(),))), "")
+    assert untried.claims[-1].status is Status.VACUOUS
+    assert "matcalc verify --wrong" in untried.claims[-1].notes[0]
+    assert any("wrong versions would show it" in sentence for sentence, _ in untried.refused)
+
+
+def test_what_is_not_claimed_names_its_rules() -> None:
+    """Inconclusive rules, rules without cases or without an exact form, and rules that were not reached are named or counted."""
+    refused = dict(claims_page(index_page(a_run(interrupted=True, selected=40)), "").refused)
+    named = {sentence: [link.name for link in links] for sentence, links in refused.items() if links}
+    assert ["eigh"] in named.values()
+    assert ["empty_sum"] in named.values()
+    assert ["softmax", "matmul", "trace"] in named.values()
+    assert any(sentence.startswith("Anything of 33 rules") for sentence in refused)
+    assert any("complex and sparse" in sentence for sentence in refused)
+
+
+def test_the_claims_page_stands_on_the_results_beside_it(tmp_path: Path) -> None:
+    """Its digest is that of results.json, its grid leaves no cell blank, and an empty run claims nothing."""
+    folder = write_html(a_run(), tmp_path / "r").parent
+    page = Page(folder / "claims.html")
+    assert sha256((folder / "results.json").read_bytes()).hexdigest() in page.text
+    cells = [attributes.get("class") or "" for tag, attributes in page.elements if tag == "td"]
+    assert sum("never" in cell for cell in cells) == page.words.count("never") > 0
+    assert "index.html#topic=products&oracle=prime%20field" in page.links
+    empty = claims_page(index_page(a_run(verdicts=(), selected=0)), "")
+    assert [claim.status for claim in empty.claims] == [Status.VACUOUS]
+    assert not empty.grid
+
+
+def test_the_chance_that_a_wrong_entry_hides_is_what_the_page_says() -> None:
+    """Simulated: one wrong entry of a gradient, seen through its product with a Gaussian tangent, beside the formula."""
+    dice, tolerance = np.random.default_rng(0), 1e-3
+    for n, m in ((36, 36), (100, 4), (9, 81)):
+        jacobian, missed = dice.standard_normal((m, n)), []
+        for _ in range(300):
+            u, v = dice.standard_normal(m), dice.standard_normal((200, n))
+            size = float(np.linalg.norm(jacobian.T @ u))
+            allowed = np.linalg.norm(v @ jacobian.T, axis=1) * np.linalg.norm(u) + size * np.linalg.norm(v, axis=1)
+            missed.append(np.mean(size / n**0.5 * np.abs(v[:, 0]) < tolerance * allowed))
+        assert np.mean(missed) == pytest.approx(HOPE * tolerance * (n + (m * n) ** 0.5), rel=0.1)
+
+
 # --- JSON and JUnit ---------------------------------------------------------------------------------------------------------
 
 
@@ -440,7 +614,7 @@ def test_junit_has_a_case_for_each_property_and_oracle(tmp_path: Path) -> None:
     assert int(root.get("tests")) == len(cases) == sum(int(suite.get("tests")) for suite in root)
     assert int(root.get("failures")) == len(root.findall(".//failure")) == 2
     assert int(root.get("errors")) == len(root.findall(".//error")) == 1
-    assert int(root.get("skipped")) == len(root.findall(".//skipped")) == 2  # eigh and empty_sum
+    assert int(root.get("skipped")) == len(root.findall(".//skipped")) == 3  # two lines of eigh, and empty_sum
     failure = next(case for case in cases if case.get("classname") == "products.skew_product" and case.find("failure") is not None)
     assert failure.get("name") == "vjp beside JAX reverse"
     assert "6.7e12 tolerances" in failure.find("failure").get("message")

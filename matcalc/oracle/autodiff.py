@@ -258,6 +258,16 @@ def _traced(program: Callable[..., Any], *arguments: Any) -> Any:
             raise CannotTraceError(f"JAX cannot trace it: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
 
 
+def can_trace(function: Callable[..., Any], arguments: Sequence[Floats]) -> bool:
+    """Whether JAX can follow a function through arrays of the shapes of these; nothing is computed."""
+    with double_precision():
+        try:
+            jax.eval_shape(function, *arguments)
+        except Exception:  # noqa: BLE001  (whatever a function does with arrays it was not written for)
+            return False
+    return True
+
+
 def run(function: Callable[..., Any], arguments: Sequence[Floats]) -> tuple[Floats, ...]:
     """A function of arrays (returning an array or a tuple of them) on JAX, compiled and mapped over the first axis of its arguments."""
     return parts(_traced(_mapped(function), *arguments))

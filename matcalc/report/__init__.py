@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 
 from matcalc.report import html
+from matcalc.report.claims import claims_page
 from matcalc.report.files import MARKER, ReportError, check_folder, encoded, read_file, replaced_folder, write_file
 from matcalc.report.junit import junit
 from matcalc.report.page import index_page
@@ -33,7 +35,9 @@ def write_html(run: Run, folder: Path) -> Path:
         for page in whole.pages:
             (new / "rules" / f"{page.slug}.html").write_bytes(encoded(html.rule(page, whole)))
         (new / "index.html").write_bytes(encoded(html.index(whole)))
-        (new / "results.json").write_bytes(encoded(_as_json(run)))
+        results = encoded(_as_json(run))
+        (new / "results.json").write_bytes(results)
+        (new / "claims.html").write_bytes(encoded(html.claims_of(claims_page(whole, sha256(results).hexdigest()))))
         (new / ".gitignore").write_text("*\n!README.md\n", encoding="utf-8")
         (new / MARKER).write_text("This folder was written by matcalc, which may replace its report.\n", encoding="utf-8")
     return folder / "index.html"

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 MARKER = ".matcalc-report"
-OURS = frozenset({MARKER, "index.html", "rules", "assets", "results.json"})
+OURS = frozenset({MARKER, "index.html", "claims.html", "rules", "assets", "results.json"})
 GUESTS = frozenset({"README.md", ".gitignore"})  # what may lie in a folder before the first report does
 
 

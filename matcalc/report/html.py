@@ -12,7 +12,7 @@ from pygments import highlight  # type: ignore[import-untyped]
 from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
 
-from matcalc.report import page, words
+from matcalc.report import claims, page, words
 from matcalc.report.maths import MathsError, typeset
 from matcalc.verdict import Status
 
@@ -25,6 +25,11 @@ def index(shown: page.IndexPage) -> str:
 def rule(shown: page.RulePage, whole: page.IndexPage) -> str:
     """The page of one rule."""
     return _environment().get_template("rule.html.jinja").render(page=shown, verdict=shown.verdict, run=whole.run, root="../")
+
+
+def claims_of(shown: claims.ClaimsPage) -> str:
+    """The page of what a run claims and what it does not."""
+    return _environment().get_template("claims.html.jinja").render(page=shown, run=shown.whole.run, root="")
 
 
 @cache
@@ -47,7 +52,13 @@ def _environment() -> Environment:
         "web": web,
         "breakable": breakable,
     }
-    shared: dict[str, Any] = {"Status": Status, "TOLERANCE": page.TOLERANCE, "NEAR": page.NEAR, "BAR_TOLERANCE": page.BAR_TOLERANCE}
+    shared: dict[str, Any] = {
+        "Status": Status,
+        "TOLERANCE": page.TOLERANCE,
+        "NEAR": page.NEAR,
+        "BAR_TOLERANCE": page.BAR_TOLERANCE,
+        "ORACLES": words.ORACLES,
+    }
     environment.filters.update(filters)
     environment.globals.update(shared)
     return environment

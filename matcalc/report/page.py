@@ -14,8 +14,8 @@ from typing import Any
 
 from matcalc.report import plots
 from matcalc.report.files import ReportError
-from matcalc.report.words import KINDS, count, finite_or_infinite, number, odd_one_out
-from matcalc.verdict import Counterexample, Run, Status, Verdict, Worst
+from matcalc.report.words import KINDS, ORACLES, count, finite_or_infinite, number, odd_one_out, power_of_ten, whole_digits
+from matcalc.verdict import Counterexample, Coverage, Evidence, Run, Status, Verdict, Worst
 
 TOLERANCE = "tolerance = 100 × condition × machine epsilon × scale"
 NEAR = 0.1  # a passing rule whose margin is larger deserves a look
@@ -78,6 +78,14 @@ class Suspicion:
 
 
 @dataclass(frozen=True)
+class Census:
+    """Which special points were looked at."""
+
+    summary: str
+    lines: tuple[Coverage, ...]  # what could not be judged first
+
+
+@dataclass(frozen=True)
 class Link:
     """Another rule."""
 
@@ -98,6 +106,10 @@ class RulePage:
     example: Example | None
     error: str  # how large the worst error of a refuted rule is beside its tolerance, in words
     suspicions: tuple[Suspicion, ...]
+    proof: str  # what exact arithmetic says, or why it says nothing; "" if it was not asked
+    census: Census | None
+    digits: str  # what the table of digits shows
+    wrong: str  # what became of wrong versions; "" if none were tried
     again: str
     previous: Link | None = None
     next: Link | None = None
@@ -106,6 +118,11 @@ class RulePage:
     def statement(self) -> tuple[str, ...]:
         """The equation that stands for the rule, in its parts."""
         return next((formula.parts for formula in self.formulas if formula.main), ())
+
+    @property
+    def oracles(self) -> tuple[str, ...]:
+        """Who judged it."""
+        return tuple(dict.fromkeys(e.oracle for e in self.verdict.evidence if e.cases))
 
     @property
     def near(self) -> bool:
@@ -162,15 +179,13 @@ class IndexPage:
     def headline(self) -> str:
         """What the run found, in one line."""
         total, verified = len(self.run.verdicts), sum(n for status, n in self.counts.items() if status.good)
+        proved = self.counts[Status.PROVED]
         if not total:
             return "No rule was verified"
-        return (
-            f"{verified} of {count(total, 'rule')} verified"
-            if verified < total
-            else f"All {count(total, 'rule')} verified"
-            if total > 1
-            else "1 rule verified"
-        )
+        if total == proved == 1:
+            return "1 rule proved"
+        who = f"{verified} of {count(total, 'rule')}" if verified < total else f"All {count(total, 'rule')}" if total > 1 else "1 rule"
+        return f"{who} verified" + (f", {proved} of them proved" if proved else "")
 
     def of(self, status: Status) -> list[RulePage]:
         """The rules with this status."""
@@ -218,7 +233,7 @@ def _linked(pages: list[RulePage]) -> Iterator[RulePage]:
 def _oracles(run: Run) -> tuple[OracleLine, ...]:
     lines: dict[str, OracleLine] = {}
     for verdict in run.verdicts:
-        for name in dict.fromkeys(evidence.oracle for evidence in verdict.evidence):
+        for name in dict.fromkeys(evidence.oracle for evidence in verdict.evidence if evidence.status is not Status.VACUOUS):
             old = lines.get(name, OracleLine(name, 0, 0, 0, 0.0))
             mine = [evidence for evidence in verdict.evidence if evidence.oracle == name]
             worst = max(finite_or_infinite(e.margin) for e in mine)
@@ -229,19 +244,20 @@ def _oracles(run: Run) -> tuple[OracleLine, ...]:
                 old.skipped + sum(e.skipped for e in mine),
                 max(old.margin, worst),
             )
-    return tuple(lines.values())
+    return tuple(sorted(lines.values(), key=lambda line: list(ORACLES).index(line.oracle) if line.oracle in ORACLES else len(ORACLES)))
 
 
 # --- one rule ---------------------------------------------------------------------------------------------------------------
 
 
 def _rule_page(verdict: Verdict, run: Run) -> RulePage:
-    all_margins = [m for evidence in verdict.evidence for m in evidence.margins]
-    margin = max((finite_or_infinite(m) for m in all_margins), default=0.0)
+    told = [evidence for evidence in verdict.evidence if evidence.status is not Status.INCONCLUSIVE]
+    margin = max((finite_or_infinite(m) for evidence in told for m in evidence.margins), default=0.0)
+    rounded = [m for evidence in verdict.evidence if evidence.oracle != "balls" for m in evidence.margins]  # balls do not round at 1e-16
     drawn = (
         plots.step_curve(verdict.curve) if verdict.curve else None,
         plots.error_against_condition(verdict.conditions, verdict.accuracies),
-        plots.margins(all_margins),
+        plots.margins(rounded),
     )
     return RulePage(
         verdict=verdict,
@@ -255,8 +271,68 @@ def _rule_page(verdict: Verdict, run: Run) -> RulePage:
         suspicions=tuple(
             Suspicion(KINDS.get(one.kind, one.kind.replace("_", " ")), one.sentence, number(one.residual)) for one in verdict.explanations
         ),
+        proof=_proof(verdict.evidence),
+        census=_census(verdict.census) if verdict.census else None,
+        digits=_digits(verdict),
+        wrong=_wrong(verdict),
         again=f"{run.command} -k {shlex.quote(verdict.rule)}",  # of two -k the last counts
     )
+
+
+def _proof(evidence: Sequence[Evidence]) -> str:
+    """What exact arithmetic says of a rule."""
+    exact = [e for e in evidence if e.oracle in {"prime field", "balls", "exact arithmetic"}]
+    if not exact:
+        return ""
+    status = {e.status for e in exact}
+    if status == {Status.PROVED}:
+        chance = power_of_ten(max(e.bound for e in exact))
+        return f"Proved in exact arithmetic: a wrong rule would pass with a probability of at most {chance}."
+    if Status.REFUTED in status:
+        return "Refuted in exact arithmetic."
+    if status == {Status.VERIFIED}:
+        digits = min(whole_digits(e.worst_error) for e in exact)
+        return f"Not proved, but balls of real numbers agree to {digits} digits, where 30 are asked for."
+    return f"Not proved: {next((e.note for e in exact if not e.status.good and e.note), 'exact arithmetic could not tell')}."
+
+
+def _census(lines: Sequence[Coverage]) -> Census:
+    judged = sum(line.judged > 0 for line in lines)
+    points = sum(line.cases for line in lines)
+    summary = f"{count(len(lines), 'kind')} of special points, {judged} judged, {count(points, 'point')}"
+    return Census(summary, tuple(sorted(lines, key=lambda line: line.judged > 0)))
+
+
+def _digits(verdict: Verdict) -> str:
+    """What a rule keeps in shorter formats."""
+    said: list[str] = []
+    for one in verdict.digits:
+        theirs = f"; JAX's own derivative keeps {one.autodiff[0]:.1f} and {one.autodiff[1]:.1f}" if one.autodiff else ""
+        said.append(
+            f"At the same {count(one.cases, 'point')} in {one.dtype} the rule keeps {one.rule[0]:.1f} decimal digits at the median and "
+            f"{one.rule[1]:.1f} at the worst{theirs}."
+        )
+    return " ".join(said)
+
+
+def _wrong(verdict: Verdict) -> str:
+    """How many wrong versions of a rule were refuted."""
+    wrong = verdict.wrong
+    if wrong is None:
+        return ""
+    if not wrong.total:
+        return f"No wrong version could be tried{f': {wrong.reason}' if wrong.reason else ''}."
+    more = [
+        f"{count(n, 'edit')} {words}"
+        for n, words in (
+            (wrong.equivalents, "changed nothing"),
+            (wrong.disputed, "refuted though no difference was found"),
+            (wrong.unreached, "on lines that no case comes by"),
+        )
+        if n
+    ]
+    left = f" Not counted: {'; '.join(more)}." if more else ""
+    return f"{wrong.killed} of {count(wrong.total, 'wrong version')}, made by machine, refuted.{left}"
 
 
 BAR_TOLERANCE = 0.8

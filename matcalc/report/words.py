@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from itertools import combinations
-from math import inf, isfinite, isnan
+from math import ceil, floor, inf, isfinite, isnan, log10
 
 from matcalc.verdict import Status, Verdict
 
@@ -37,7 +38,12 @@ def number(x: float, digits: int = 2) -> str:
 
 def count(n: int, noun: str) -> str:
     """`1 rule`, `2 rules`, `12 000 cases`."""
-    return f"{n:,}".replace(",", "\u202f") + f" {noun}" + ("" if n == 1 else "s")
+    return f"{spaced(n)} {noun}" + ("" if n == 1 else "s")
+
+
+def spaced(n: int) -> str:
+    """A whole number in groups of three digits."""
+    return f"{n:,}".replace(",", "\u202f")
 
 
 def duration(seconds: float) -> str:
@@ -46,6 +52,59 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def power_of_ten(x: float) -> str:
+    """A small positive bound as the next larger power of ten, for `prose`: 4.4e-16 is below 10^-15."""
+    return f"$10^{{{ceil(round(log10(x), 9))}}}$" if 0 < x < 1 else number(x)
+
+
+def whole_digits(error: float) -> int:
+    """How many decimal digits are right at this relative error, 99 at most."""
+    return max(0, floor(-log10(max(error, 1e-99)))) if isfinite(error) else 0
+
+
+# --- what was checked, and how ---------------------------------------------------------------------------------------------------
+
+ORACLES = {
+    "JAX": "the same function on JAX",
+    "JAX forward": "JAX's forward derivative of the function alone",
+    "JAX reverse": "JAX's reverse derivative of the function alone",
+    "finite differences": "central differences, extrapolated, with an estimate of their own error",
+    "one-sided differences": "differences to both sides of a kink",
+    "complex step": "an imaginary step, exact to rounding for analytic functions",
+    "prime field": "exact arithmetic modulo a prime: a proof up to a probability",
+    "balls": "real numbers in balls of at least 256 bits that hold them for certain",
+    "factors first": "inputs built from factors that were chosen, and so are known",
+    "double precision": "the rule itself in float64, which the others judge",
+    "PyTorch": "the same rule on PyTorch",
+    "itself": "what must hold between the rule's own answers",
+}
+"""What each oracle is, in the order in which they are shown."""
+PROPERTIES = {
+    "value": "the value is right",
+    "jvp": "the forward derivative is right",
+    "vjp": "the reverse derivative is right",
+    "adjoint": "the vjp is the adjoint of the jvp",
+    "linear": "jvp and vjp are linear",
+    "jacobian": "a Jacobian in closed form contracts to the vjp",
+    "structure": "a gradient has no entries where its input has none",
+    "special": "the derivative is right at ties, zeros, repeated eigenvalues and other special points",
+    "kink": "where the function has a kink, the answer lies between its one-sided derivatives",
+    "extremes": "nothing raises or becomes nan at scales 1e-150 and 1e150",
+    "second": "the vjp, differentiated again, gives the second derivative",
+    "gauge": "what is built back from the factors moves as the input does, whichever factors were taken",
+    "float32": "float32 stays within bounds that leave room for right but unstable formulas",
+    "agreement": "other array libraries give the same numbers",
+    "layout": "the order of the entries in memory changes nothing",
+    "poison": "entries that are not read change nothing, and get no gradient",
+    "shape": "every answer has the shape it must have",
+    "dtype": "float32 in, float32 out",
+    "empty": "inputs of size 0 work where the domain allows them",
+    "pure": "inputs are left alone, and the same question gets the same answer",
+    "raises": "it can be computed at all",
+}
+"""What each property says, in the order in which they are shown."""
 
 
 # --- why a rule was refuted ---------------------------------------------------------------------------------------------------
@@ -133,10 +192,10 @@ def odd_one_out(votes: dict[str, float]) -> str:
     if not clarity(few) > APART:
         return ""
     many = [SPOKEN.get(name, name) for name in names if name not in few]
-    agree = f"{_listed(many)} agree with each other"
+    agree = f"{listed(many)} agree with each other"
     if len(few) == 1:
         return f"{agree}; {SPOKEN.get(few[0], few[0])} disagrees with {'both' if len(many) == 2 else 'all of them'}"
-    return f"{agree}, and so do {_listed([SPOKEN.get(name, name) for name in few])}, but the two groups disagree"
+    return f"{agree}, and so do {listed([SPOKEN.get(name, name) for name in few])}, but the two groups disagree"
 
 
 def finite_or_infinite(x: float) -> float:
@@ -144,5 +203,9 @@ def finite_or_infinite(x: float) -> float:
     return inf if isnan(x) else x
 
 
-def _listed(names: list[str]) -> str:
+def listed(words: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; nothing for no words."""
+    names = list(words)
+    if not names:
+        return ""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]

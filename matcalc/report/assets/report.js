@@ -38,7 +38,7 @@
 
   addEventListener("keydown", event => {
     if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
-    const link = { "[": "a[rel=prev]", "]": "a[rel=next]", "i": "a.brand" }[event.key];
+    const link = { "[": "a[rel=prev]", "]": "a[rel=next]", "i": "a.brand", "c": "a.to-claims" }[event.key];
     if (link) document.querySelector(link)?.click();
     else if (event.key === "t") toggleTheme();
     else if (event.key === "?") keys.open ? keys.close() : keys.showModal();

@@ -24,7 +24,7 @@
     const words = query.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     rows.forEach((row, i) => {
-      const fits = words.every(word => text[i].includes(word)) && facets.every(f => !chosen(f) || row.dataset[f.dataset.facet] === chosen(f));
+      const fits = words.every(word => text[i].includes(word)) && facets.every(f => !chosen(f) || (row.dataset[f.dataset.facet] ?? "").split("\n").includes(chosen(f)));
       row.hidden = !fits;
       shown += fits;
     });

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 CHANCE = 1e-15
 "The chance of a false pass that is aimed at, for each size."
-FEWEST, MOST = 2, 8
+FEWEST, MOST = 2, 24
 "Points of one size: the fewest, and the most that are drawn for the sake of that chance."
 TRIES = 200
 "How often a point may be drawn again because something is undefined there (half of all residues have no square root)."

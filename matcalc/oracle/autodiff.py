@@ -259,10 +259,10 @@ def _traced(program: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def can_trace(function: Callable[..., Any], arguments: Sequence[Floats]) -> bool:
-    """Whether JAX can follow a function through arrays of the shapes of these; nothing is computed."""
+    """Whether JAX can follow a function through these arrays. It is not asked by `jax.eval_shape`, which was seen to crash the process."""
     with double_precision():
         try:
-            jax.eval_shape(function, *arguments)
+            jax.jvp(function, tuple(arguments), tuple(np.zeros_like(x, dtype=np.float64) for x in arguments))
         except Exception:  # noqa: BLE001  (whatever a function does with arrays it was not written for)
             return False
     return True

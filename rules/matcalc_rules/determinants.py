@@ -17,6 +17,9 @@ from matcalc.array import (
     lu_det,
     lu_factor,
     lu_solve,
+    product,
+    qr,
+    solve_upper,
     total,
     trace,
 )
@@ -182,15 +185,18 @@ def det_xtax(X: Array, A: Array) -> Linearization[Array]:
     $$ \bar X = 2 \bar f\,\det(X^\top A X)\,A X (X^\top A X)^{-1}, \quad
        \bar A = \bar f\,\det(X^\top A X)\,X (X^\top A X)^{-1} X^\top $$
     """
-    AX = A @ X
-    factors = lu_factor(X.mT @ AX)
-    f = lu_det(factors)
+    L = cholesky(A)
+    Q, R = qr(L.mT @ X)  # RᵀR = XᵀAX, whose condition number is the square of that of R
+    root = product(diagonal(R))
+    f = root * root
+    half = L @ Q
+    XR = solve_upper(R, X.mT, transpose=True).mT
 
     def jvp(dX: Array, dA: Array) -> Array:
-        return f * trace(lu_solve(factors, 2 * (AX.mT @ dX) + X.mT @ dA @ X))
+        return f * (2 * trace(solve_upper(R, half.mT @ dX)) + inner(XR, dA @ XR))
 
     def vjp(f_bar: Array) -> tuple[Array, Array]:
-        M_bar = lu_solve(factors, (f_bar * f) * identity_like(X))
-        return 2 * (AX @ M_bar), X @ M_bar @ X.mT
+        weight = f_bar * f
+        return 2 * weight * solve_upper(R, half.mT).mT, weight * (XR @ XR.mT)
 
     return Linearization(f, jvp, vjp)

@@ -43,7 +43,9 @@ the spacing of numbers near 1, at every point of a neighbourhood, so that no nei
 TRUST = 10.0
 "Units of its own error estimate that a finite difference may be wrong by."
 TOO_WEAK = 1e-6
-"Relative tolerance beyond which a case can tell nothing worth telling."
+"Relative difference that rounding alone may explain, in an algorithm that loses more digits than the problem demands."
+JUDGEABLE = 1e-7
+"Relative tolerance beyond which a case is not judged: a condition number that large is itself known to a factor only."
 PROBED = 24
 "Cases of a batch at which linearity and purity are tried: neither hangs on a single point, and they take most of the questions."
 WEIGHTS = (-2.5, 0.5)
@@ -463,7 +465,7 @@ def _lengths(x: Floats) -> Floats:
 def _compare(got: Floats, expected: Floats, measure: Measure, extra: Floats | float = 0.0) -> Comparison:
     """Two arrays (case, probe, ...): they may differ by the measure's tolerance and by an oracle's own error."""
     tolerance = measure.tolerance + extra
-    usable = np.isfinite(norms(expected)) & np.isfinite(tolerance) & (tolerance <= TOO_WEAK * np.maximum(measure.scale, measure.natural))
+    usable = np.isfinite(norms(expected)) & np.isfinite(tolerance) & (tolerance <= JUDGEABLE * np.maximum(measure.scale, measure.natural))
     empty = np.prod(expected.shape[2:]) == 0
     gap = got - expected
     return Comparison(gap, norms(gap), tolerance, measure.scale, measure.natural, usable | empty)

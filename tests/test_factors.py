@@ -37,6 +37,7 @@ COVERED = [
     "singular_values",
     "svd",
     "polar_factor",
+    "nuclear_norm",
     "inverse",
     "linear_solve",
     "spd_solve",

@@ -26,6 +26,7 @@ from matcalc.domain import Domain, near
 from matcalc.oracle import autodiff, complex_step, frameworks
 from matcalc.property import FaultError, first_line
 from matcalc.rule import Linearization, unclaimed
+from matcalc.subjects import linearized
 from matcalc.verdict import Verdict
 from matcalc.verify import examine, quietly
 
@@ -82,17 +83,15 @@ def check(
     name = "f" if name == "<lambda>" else name
     domains = _domains(f, inputs, name)
     with quietly():
-        library, agnostic = _library(f, domains, claims, name, seed)
-        free = tuple(i for i, domain in enumerate(domains.values()) if not domain.held)
         made_of = _Parts.of(f, *claims.values())
+        library, agnostic = _library(f, domains, claims, made_of, name, seed)
+        free = tuple(i for i, domain in enumerate(domains.values()) if not domain.held)
         subjects = _subjects(f, tuple(claims.items()), library, free, name, made_of, agnostic=agnostic)
-        verdicts = [_judged(Claim(name, domains, *subject), seed, profile, traced=traced) for subject, traced in subjects]
+        verdicts = [
+            examine(Claim(name, domains, *subject), seed=seed, profile=profile, traced=traced, whole=False) for subject, traced in subjects
+        ]
     worst = next((v for v in verdicts if not v.status.good), verdicts[0])
     return replace(worst, seconds=time.perf_counter() - started)
-
-
-def _judged(claim: Claim, seed: int, profile: Profile, *, traced: bool) -> Verdict:
-    return examine(claim, seed=seed, profile=profile, traced=traced, whole=False)
 
 
 # --- what is asked about -------------------------------------------------------------------------------------------------------
@@ -128,7 +127,9 @@ def _as_numpy(x: Any) -> Any:
     return np.asarray(x.detach() if hasattr(x, "detach") else x)
 
 
-def _library(f: Function, domains: dict[str, Domain], claims: dict[str, Function], name: str, seed: int) -> tuple[str, bool]:
+def _library(
+    f: Function, domains: dict[str, Domain], claims: dict[str, Function], made_of: _Parts, name: str, seed: int
+) -> tuple[str, bool]:
     """The array library that `f` is written for, and whether it is code that JAX can trace all the same.
 
     It is the first of NumPy, JAX and PyTorch that it runs on, the one it answers with, or the one that a claim names.
@@ -153,7 +154,7 @@ def _library(f: Function, domains: dict[str, Domain], claims: dict[str, Function
         answered = kind(parts(value)[0]) if is_array(parts(value)[0]) else "NumPy"
         found = answered if library == "NumPy" and answered in {"JAX", "PyTorch"} else library
         if found == "NumPy":  # code may run on any library; what is claimed for it names the one that is meant
-            named = _Parts.of(f, *claims.values()).modules
+            named = made_of.modules
             found = "JAX" if "jax" in named else "PyTorch" if "torch" in named else found
         _require_a_question(claims, found, parts(value), name)
         return found, found == "NumPy" and autodiff.can_trace(f, point)
@@ -245,7 +246,7 @@ def _subjects(
     if not of:
         plain = autodiff.without_custom_rule(f) if jax else None
         carried = autodiff.carried(f, free) if jax else frameworks.carried_by_torch(f, free)
-        found.append(((_carried(value, *carried), lent(plain) if plain else value, jax), plain is not None))
+        found.append(((linearized(value, *carried), lent(plain) if plain else value, jax), plain is not None))
     if "hessian" in of:
         found.append(_hessian(f, value, of, library, free, name))
     return found
@@ -256,10 +257,6 @@ def _as_it_is(function: Function) -> Function:
     return lambda *arrays: function(*arrays)  # noqa: PLW0108  (a new object is what is wanted)
 
 
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
-
-
 def _linearization(value: Function, of: dict[str, Function], free: tuple[int, ...], name: str) -> Callable[..., Linearization[Any]]:
     """What is claimed in one of the spellings that `check` takes, as value, jvp and vjp."""
 
@@ -268,12 +265,14 @@ def _linearization(value: Function, of: dict[str, Function], free: tuple[int, ..
         jvp: Function = unclaimed
         vjp: Function = unclaimed
         if "grad" in of:
-            gradients = _as_tuple(of["grad"](*inputs))
+            gradients = frameworks.as_tuple(of["grad"](*inputs))
             vjp = lambda u: tuple(u * g for g in gradients)  # noqa: E731
         if "jacobian" in of:
-            jvp, vjp = _maps(_matrices(_as_tuple(of["jacobian"](*inputs)), parts(y), [inputs[i] for i in free], name), y, inputs, free)
+            jvp, vjp = _maps(
+                _matrices(frameworks.as_tuple(of["jacobian"](*inputs)), parts(y), [inputs[i] for i in free], name), y, inputs, free
+            )
         if "vjp" in of:
-            vjp = lambda *cotangents: _as_tuple(of["vjp"](*inputs, *cotangents))  # noqa: E731
+            vjp = lambda *cotangents: frameworks.as_tuple(of["vjp"](*inputs, *cotangents))  # noqa: E731
         if "jvp" in of:
             jvp = lambda *tangents: _pushed(of["jvp"](*inputs, *tangents), y)  # noqa: E731
         return Linearization(y, jvp, vjp)
@@ -283,7 +282,7 @@ def _linearization(value: Function, of: dict[str, Function], free: tuple[int, ..
 
 def _pushed(answer: Any, y: Any) -> Any:
     """The tangent of the value; JAX's custom rules answer with a pair of value and tangent."""
-    answers = _as_tuple(answer)
+    answers = frameworks.as_tuple(answer)
     return answers[-1] if not isinstance(y, tuple) and len(answers) == 2 else answers
 
 
@@ -316,20 +315,6 @@ def _maps(matrices: list[Any], y: Any, inputs: tuple[Any, ...], free: tuple[int,
         return tuple(reshape(reshape(u, (-1,)) @ J, inputs[i].shape) for i, J in zip(free, matrices, strict=True))
 
     return jvp, vjp
-
-
-def _carried(value: Function, jvp: Function | None, vjp: Function) -> Callable[..., Linearization[Any]]:
-    """The derivative that a function carries itself."""
-
-    def function(*inputs: Any) -> Linearization[Any]:
-        forward: Function = partial(_of_tangents, jvp, inputs) if jvp else unclaimed
-        return Linearization(value(*inputs), forward, partial(_of_tangents, vjp, inputs))
-
-    return function
-
-
-def _of_tangents(derivative: Function, inputs: tuple[Any, ...], *tangents: Any) -> Any:
-    return derivative(inputs, tangents)
 
 
 def _hessian(f: Function, value: Function, of: dict[str, Function], library: str, free: tuple[int, ...], name: str) -> tuple[Any, bool]:

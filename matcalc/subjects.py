@@ -10,11 +10,11 @@ factor) it differentiates by its own rules, so a fault in one of those is found 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from matcalc.oracle import autodiff, frameworks
-from matcalc.rule import Linearization
+from matcalc.rule import Linearization, unclaimed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ def by_jax(rule: Subject) -> Differentiated:
     free = _free(rule)
     push, pull = (autodiff.lent(direction(rule.value, free), compiled=True) for direction in (autodiff.forward, autodiff.reverse))
     value = autodiff.lent(rule.value, compiled=True)
-    return Differentiated(rule.name, rule.domains, rule.differentiated, _claimed(value, push, pull), value, mapped=True, rule=rule)
+    return Differentiated(rule.name, rule.domains, rule.differentiated, linearized(value, push, pull), value, mapped=True, rule=rule)
 
 
 @lru_cache(maxsize=4)
@@ -68,7 +68,7 @@ def by_torch(rule: Subject) -> Differentiated:
     """
     free = _free(rule)
     push, (_, pull) = frameworks.pushed_by_torch(rule.value, free), frameworks.carried_by_torch(rule.value, free)
-    function = _claimed(frameworks.lent_to_torch(rule.value), push, pull)
+    function = linearized(frameworks.lent_to_torch(rule.value), push, pull)
     return Differentiated(rule.name, rule.domains, rule.differentiated, function, rule.value, mapped=False, rule=rule)
 
 
@@ -78,10 +78,18 @@ def _free(rule: Subject) -> tuple[int, ...]:
     return tuple(names.index(name) for name in rule.differentiated)
 
 
-def _claimed(value: Callable[..., Any], push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[..., Linearization[Any]]:
-    """Value and differentials at the inputs, as a rule returns them; each differential takes all inputs and all directions."""
+def linearized(value: Callable[..., Any], push: Callable[..., Any] | None, pull: Callable[..., Any]) -> Callable[..., Linearization[Any]]:
+    """Value and differentials at the inputs, as a rule returns them; each differential takes all inputs and all directions.
+
+    Without `push`, no jvp is claimed.
+    """
 
     def function(*inputs: Any) -> Linearization[Any]:
-        return Linearization(value(*inputs), lambda *tangents: push(inputs, tangents), lambda *cotangents: pull(inputs, cotangents))
+        jvp: Callable[..., Any] = partial(_along, push, inputs) if push else unclaimed
+        return Linearization(value(*inputs), jvp, partial(_along, pull, inputs))
 
     return function
+
+
+def _along(derivative: Callable[..., Any], inputs: tuple[Any, ...], *directions: Any) -> Any:
+    return derivative(inputs, directions)

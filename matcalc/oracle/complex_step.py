@@ -57,7 +57,7 @@ def trustworthy(found: Sequence[Floats], differences: Sequence[Difference]) -> b
     good = 0
     for derivative, difference in zip(found, differences, strict=True):
         axes = tuple(range(2, difference.value.ndim))
-        apart = np.sqrt(np.sum((derivative[: len(difference.value), 0] - difference.value) ** 2, axis=axes))
+        apart = np.sqrt(np.sum((derivative[:, 0] - difference.value) ** 2, axis=axes))
         size = np.sqrt(np.sum(difference.value**2, axis=axes))
         telling = np.isfinite(difference.error) & (difference.error < 1e-5 * size)
         if np.any(telling & ~(apart <= 10 * difference.error + 1e-9 * size)):

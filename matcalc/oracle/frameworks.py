@@ -27,6 +27,11 @@ def on_torch(function: Callable[..., Any], arguments: Sequence[NDArray[np.float6
     return tuple(np.stack([np.asarray(part.detach().numpy()) for part in parts]) for parts in zip(*rows, strict=True))
 
 
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """What a function of somebody's own returns, as a tuple: its parts if it is a tuple or a list, else itself."""
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
 def may_carry(function: Callable[..., Any]) -> bool:
     """Whether a function may have a derivative of PyTorch's: if it is `apply` of a `torch.autograd.Function`, or code that names one."""
     if not has_torch():
@@ -44,7 +49,7 @@ def lent_to_torch(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def on_numpy(*arrays: Any) -> Any:
         value = function(*(torch.tensor(x) for x in arrays))
-        answers = [v.detach().numpy() if hasattr(v, "detach") else v for v in (value if isinstance(value, (tuple, list)) else (value,))]
+        answers = [v.detach().numpy() if hasattr(v, "detach") else v for v in as_tuple(value)]
         return tuple(answers) if isinstance(value, (tuple, list)) else answers[0]
 
     return on_numpy
@@ -56,8 +61,7 @@ def carried_by_torch(function: Callable[..., Any], free: Sequence[int]) -> tuple
 
     def pull(inputs: Sequence[Any], cotangents: Sequence[Any]) -> tuple[Any, ...]:
         tensors = [torch.tensor(x, requires_grad=i in free) for i, x in enumerate(inputs)]
-        value = function(*tensors)
-        values = value if isinstance(value, (tuple, list)) else (value,)
+        values = as_tuple(function(*tensors))
         wanted = [tensors[i] for i in free]
         found = torch.autograd.grad(values, wanted, [torch.tensor(u) for u in cotangents], allow_unused=True)
         return tuple(np.zeros(x.shape) if g is None else g.detach().numpy() for g, x in zip(found, wanted, strict=True))
@@ -77,8 +81,7 @@ def pushed_by_torch(function: Callable[..., Any], free: Sequence[int]) -> Callab
         def of_free(*moved: Any) -> tuple[Any, ...]:
             for i, x in zip(free, moved, strict=True):
                 tensors[i] = x
-            value = function(*tensors)
-            return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+            return as_tuple(function(*tensors))
 
         along = torch.func.jvp(of_free, tuple(tensors[i] for i in free), tuple(torch.tensor(t) for t in tangents))[1]
         return tuple(x.detach().numpy() for x in along)

@@ -1,0 +1,1034 @@
+"""From a tree of what was written to a typed expression: what each sign means for operands of these shapes.
+
+Sizes that nobody gave are unknown and found by unification. Where a text can mean two things, the rule that decides is written at
+the method that applies it, and what was decided is kept as a note; where no rule decides, an error offers the readings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from matcalc.formula.expression import Expr, FormulaError, ShapeError
+from matcalc.formula.grammar import Node, node
+from matcalc.formula.names import Variable, kind_of, unknown_name
+from matcalc.formula.operations import constant, dimension, filled, make, number
+from matcalc.formula.operations import name as named
+from matcalc.formula.printing import shape_text, spell
+from matcalc.formula.size import ONE, Size
+from matcalc.formula.unification import Unknowns, open_names, too_large
+from matcalc.formula.vocabulary import ENTRYWISE
+
+MAX_POWER = 64
+"The largest power of a matrix, which is computed factor by factor."
+MAX_EXPONENT = 1_000
+"The largest power of a number."
+
+Hook = Callable[..., Expr]
+"A function of the caller's own: expressions in, expression out."
+
+
+class Read(NamedTuple):
+    """An expression, and whether NumPy would hold its value as a one-dimensional array."""
+
+    expr: Expr
+    flat: bool = False
+
+
+class Reader:
+    """Reads trees that share their variables, unknown sizes and dialect.
+
+    `numpy` decides whether `*` is the product entry by entry and vectors may be one-dimensional, or `*` is the matrix product;
+    `sure` says that this is known and no guess, `declared` that every name has to be.
+    """
+
+    def __init__(
+        self,
+        variables: Mapping[str, Variable],
+        dimensions: Collection[str],
+        functions: Mapping[str, Hook],
+        *,
+        numpy: bool,
+        sure: bool,
+        declared: bool,
+    ) -> None:
+        self.variables = dict(variables)
+        self.dimensions = set(dimensions)
+        for variable in variables.values():
+            self.dimensions |= variable.rows.names | variable.cols.names
+        self.functions = functions
+        self.numpy = numpy
+        self.sure = numpy and sure
+        self.declared = declared
+        self.sizes = Unknowns()
+        self.notes: dict[str, None] = {}
+        self.inferred: dict[str, Variable] = {}
+        self.traced: dict[int, Expr] = {}
+        self.text = ""
+        self.stars: list[tuple[str, Node]] = []
+        self.zero_based: set[str] = set()
+        self.misfits: list[Node] = []
+        self.indices: dict[str, int] = {}
+        self.wide: tuple[Size, Size] = (ONE, ONE)
+
+    def fresh(self) -> Reader:
+        """A reader of the same names in the same dialect that has read nothing."""
+        return Reader(self.variables, self.dimensions, self.functions, numpy=self.numpy, sure=self.sure, declared=self.declared)
+
+    # --- a whole text -----------------------------------------------------------------------------------------------------------
+
+    def whole(self, tree: Node, text: str) -> Expr:
+        """The expression that a tree says; its unknown sizes stay open until `finished`."""
+        self.text = text
+        self.zero_based = {each.value[0] for each in _walk(tree) if each.kind == "name" and _indices(each.value)[:1] == ("0",)}
+        try:
+            return self.column(self.read(tree))
+        except FormulaError as error:
+            error.text = error.text or text
+            raise
+
+    def finished(self, *exprs: Expr) -> list[Expr]:
+        """Expressions with all sizes known; sizes that stay open for undeclared names get names. FormulaError where one is a guess."""
+        if not self.sizes.count:
+            return list(exprs)
+        failed = self.sizes.settle()
+        if failed:
+            raise ShapeError("the sizes of a Kronecker product do not fit together", text=self.text)
+        self._name_sizes()
+        self._take_the_only_size(exprs)
+        closed = [self.sizes.everywhere(expr) for expr in exprs]
+        for expr in closed:
+            for each in expr.nodes():
+                if open_names(each.rows) | open_names(each.cols):
+                    shown = {"eye": "I", "ones": "the vector of ones", "zeros": "the zero", "unit": "the unit vector"}.get(
+                        each.op, "a part"
+                    )
+                    raise FormulaError(
+                        f"nothing says which size {shown} has; write it, as in eye(n), ones(n) or I_n", text=self.text, span=each.span
+                    )
+        self.inferred = {
+            name: replace(each, rows=self.sizes.known(each.rows), cols=self.sizes.known(each.cols)) for name, each in self.inferred.items()
+        }
+        return closed
+
+    def _name_sizes(self) -> None:
+        taken = self.dimensions | self.variables.keys() | self.inferred.keys()
+        open_ = list(
+            dict.fromkeys(
+                name
+                for each in self.inferred.values()
+                for size in (self.sizes.known(each.rows), self.sizes.known(each.cols))
+                for name in sorted(open_names(size), key=lambda unknown: int(unknown[1:]))
+            )
+        )
+        free = (letter for letter in ("n" if len(open_) == 1 else "", *"mnpqkrstuvw", *(f"n{i}" for i in range(100))) if letter)
+        for unknown in open_:
+            self.sizes.bound[unknown] = Size.of(next(letter for letter in free if letter not in taken))
+
+    def _take_the_only_size(self, exprs: tuple[Expr, ...]) -> None:
+        """Where the whole problem has one dimension, an identity of which nothing says the size has that one."""
+        sizes = {size.name for each in (*self.variables.values(), *self.inferred.values()) for size in map(self.sizes.known, each.shape)}
+        sizes |= self.dimensions
+        sizes.discard(None)
+        open_ = {name for expr in exprs for each in expr.nodes() for size in each.shape for name in open_names(self.sizes.known(size))}
+        if open_ and len(sizes) == 1:
+            (only,) = sizes
+            self.note(f"I take {only} for the size that is not written")
+            self.sizes.bound.update(dict.fromkeys(open_, Size.of(str(only))))
+
+    # --- sums over an index -------------------------------------------------------------------------------------------------------
+
+    def _big(self, tree: Node) -> Read:
+        """A sum or a product over one index or two, of a body that is read entry by entry."""
+        word, letters, until = tree.value
+        before, wide = self.indices, self.wide
+        if len(before) + len(letters) > 2 or set(letters) & before.keys() or len(set(letters)) < len(letters):
+            raise self.fail(f"at most two different indices are read, but {', '.join([*before, *letters])} came", tree)
+        self.indices = {index: place for place, index in enumerate([*before, *letters])}
+        self.wide = (wide[0] if before else self.sizes.new(), self.sizes.new() if len(self.indices) > 1 else ONE)
+        try:
+            body = self.spread(self.read(tree.parts[0]).expr, self.wide)
+        finally:
+            inner, self.indices, self.wide = self.wide, before, wide
+        if until is not None:
+            limit = self.size_named(until, tree)
+            if not all(self.sizes.same(inner[place], limit) for place in range(len(before), len(before) + len(letters))):
+                raise self.fail(f"the sum ends at {until}, but there are {self.sizes.known(inner[len(before)])} entries", tree, shape=True)
+        if not before:
+            return Read(self.build(word, body, tree=tree))
+        if word == "prod":
+            raise self.fail("a product over one of two indices is not read", tree)
+        return Read(self.build("matmul", body, filled("ones", inner[1], 1), tree=tree))
+
+    def spread(self, expr: Expr, shape: tuple[Size, Size]) -> Expr:
+        """A number as an array whose entries it is."""
+        return self.build("scale", expr, filled("ones", *shape), tree=node("ones", (), "", 0, 0)) if self.scalar(expr) else expr
+
+    def entries(self, name: str, index: str, tree: Node) -> Expr:
+        """An array that has its indices in the order of the equation, repeated along the index that it lacks."""
+        if name not in self.variables:
+            raise self.fail(str(unknown_name(name, self.variables)), tree)
+        variable = self.variables[name]
+        array = named(name, *variable.shape, tree.span)
+        places = [self.indices[letter] for letter in index]
+        if len(places) != (1 if variable.cols == ONE else 2):
+            raise self.fail(f"{name} is {shape_text(array)}, so it has no entry with the index {index}", tree)
+        if len(places) == 1:
+            self.sizes.same(self.wide[places[0]], variable.rows)
+            if len(self.indices) == 1:
+                return array
+            ones = filled("ones", self.wide[1 - places[0]], 1)
+            pair = (array, self.transposed(ones)) if places[0] == 0 else (ones, self.transposed(array))
+            return self.build("matmul", *pair, tree=tree)
+        if places[0] == places[1]:
+            diagonal = self.build("diagonal", array, tree=tree)
+            self.sizes.same(self.wide[places[0]], variable.rows)
+            return diagonal
+        turned = array if places == [0, 1] else self.transposed(array)
+        self.sizes.same(self.wide[0], turned.rows)
+        self.sizes.same(self.wide[1], turned.cols)
+        return turned
+
+    # --- pieces of work that many signs share ---------------------------------------------------------------------------------------
+
+    def read(self, tree: Node) -> Read:
+        """The expression of a tree."""
+        result: Read = getattr(self, f"_{tree.kind}")(tree)
+        self.traced[id(tree)] = result.expr
+        return result
+
+    def note(self, text: str) -> None:
+        """Say how something was read that could have been read otherwise."""
+        self.notes[text] = None
+
+    def fail(self, message: str, tree: Node, *repairs: str, shape: bool = False) -> FormulaError:
+        """The error about a part of the text."""
+        return (ShapeError if shape else FormulaError)(message, text=self.text, span=tree.span, repairs=repairs)
+
+    def build(self, op: str, *args: Expr, tree: Node, data: Any = None) -> Expr:
+        """An operation; a misfit is told with both operands and their shapes."""
+        args = tuple(self.sizes.top(arg) for arg in args)
+        self.sizes.place = tree
+        try:
+            built = make(op, *args, data=data, same=self.sizes.same, span=tree.span)
+        except ShapeError as error:
+            raise self.misfit(str(error), tree, *args) from None
+        if too_large(built.rows) or too_large(built.cols):
+            raise self.fail("the array is larger than any that is read", tree)
+        hash(built)  # from the inputs upwards, so that no later hash has far to go
+        return built
+
+    def misfit(self, message: str, tree: Node, *args: Expr) -> FormulaError:
+        """Operands that do not fit, with their shapes."""
+        shapes = ", ".join(f"{short(arg)} is {shape_text(self.sizes.top(arg))}" for arg in args)
+        error = self.fail(f"{message}: {shapes}", tree, shape=True)
+        self.misfits.append(tree)
+        return error
+
+    def scalar(self, expr: Expr) -> bool:
+        """Whether it is known to be one number."""
+        return self.sizes.top(expr).is_scalar
+
+    def column(self, read: Read) -> Expr:
+        """What was read, a one-dimensional array as a column."""
+        expr = self.sizes.top(read.expr)
+        if not read.flat or expr.cols == ONE or expr.rows != ONE:
+            return read.expr
+        return self.flipped(expr)
+
+    def flipped(self, row: Expr) -> Expr:
+        """A row as a column, its transpose moved to where it stands best."""
+        match row.op:
+            case "matmul":
+                left, right = row.args
+                return make("matmul", self.transposed(right), self.flipped(left), span=row.span, same=self.sizes.same)
+            case "neg":
+                return make("neg", self.flipped(row.args[0]), span=row.span)
+            case "scale":
+                return make("scale", row.args[0], self.flipped(row.args[1]), span=row.span)
+            case _:
+                return self.transposed(row)
+
+    def transposed(self, expr: Expr) -> Expr:
+        """The transpose; two of them are none, and a number has none."""
+        if self.scalar(expr):
+            return expr
+        if expr.op == "scale":
+            return make("scale", expr.args[0], self.transposed(expr.args[1]), span=expr.span)
+        return expr.args[0] if expr.op == "transpose" else make("transpose", self.sizes.top(expr), span=expr.span)
+
+    def filled_like(self, value: Expr, like: Expr, tree: Node) -> Expr:
+        """An array of the shape of another, full of one number."""
+        like = self.sizes.top(like)
+        if value.op == "number" and value.data in {0, 1}:
+            return filled("ones" if value.data else "zeros", like.rows, like.cols, span=tree.span)
+        return self.build("scale", value, filled("ones", like.rows, like.cols, span=tree.span), tree=tree)
+
+    def together(self, left: Read, right: Read, tree: Node) -> tuple[Expr, Expr, bool]:
+        """Two operands of something entry by entry. Only a literal may stand for an array full of it: `1 - y`.
+
+        NumPy would also add a scalar to every entry; of a vector it may, with a note. For a matrix that is asked, since `A + a`
+        so often means a multiple of the identity.
+        """
+        a, b = self.column(left), self.column(right)
+        flat = left.flat or right.flat
+        if self.scalar(a) == self.scalar(b):
+            return a, b, flat
+        number_, array = (a, b) if self.scalar(a) else (b, a)
+        if not is_literal(number_):
+            shape = self.sizes.top(array)
+            if not (self.sure and shape.cols == ONE):
+                value, other = short(number_, "numpy"), short(array)
+                rows, cols = shape.rows, shape.cols
+                repairs = [f"{value} * ones({rows})" if cols == ONE else f"{value} * ones(({rows}, {cols}))"]
+                if shape.is_square:
+                    repairs.append(f"{value} * eye({rows})")
+                raise self.fail(
+                    f"{value} is a scalar and {other} is {shape_text(shape)}; say which entries it is added to", tree, *repairs, shape=True
+                )
+        self.note(f"I read {short(number_)} beside {short(array)} as an array full of it")
+        wide = self.filled_like(number_, array, tree)
+        return (wide, b, flat) if number_ is a else (a, wide, flat)
+
+    # --- leaves -------------------------------------------------------------------------------------------------------------------
+
+    def _number(self, tree: Node) -> Read:
+        return Read(number(Fraction(tree.value), tree.span))
+
+    def _name(self, tree: Node) -> Read:
+        name = tree.value
+        if not isinstance(name, str):
+            return self._with_index(tree)
+        if name in self.variables:
+            variable = self.variables[name]
+            return Read(named(name, variable.rows, variable.cols, tree.span), self.numpy and variable.one_dimensional)
+        if name in self.dimensions:
+            return Read(dimension(name, tree.span))
+        if name == "I":
+            size = self.sizes.new()
+            return Read(filled("eye", size, size, span=tree.span))
+        if name == "pi" or (name == "e" and self.declared):
+            return Read(constant(name, tree.span))
+        return self._undeclared(name, tree)
+
+    def _undeclared(self, name: str, tree: Node) -> Read:
+        """By matrixcalculus.org's convention, with a note; sizes are found from what it stands with."""
+        if self.declared:
+            raise self.fail(str(unknown_name(name, self.variables)), tree)
+        kind = kind_of(name)
+        variable = self.inferred.get(name)
+        if variable is None:
+            rows = ONE if kind == "scalar" else self.sizes.new(proper=True)
+            cols = self.sizes.new(proper=True) if kind == "matrix" else ONE
+            variable = self.inferred[name] = Variable(name, rows, cols, one_dimensional=kind == "vector")
+            self.note(f"I take {name} for a {kind}")
+        return Read(named(name, variable.rows, variable.cols, tree.span), self.numpy and variable.one_dimensional)
+
+    def _with_index(self, tree: Node) -> Read:
+        """An entry of a declared array, a unit vector e_1, or an identity I_n; counted from 1, or from 0 where the text says x_0."""
+        name, index = tree.value
+        if self.indices and all(letter in self.indices for letter in index):
+            return Read(self.entries(name, index, tree))
+        if name == "I" and name not in self.variables:
+            size = self.size_named(index, tree)
+            return Read(filled("eye", size, size, span=tree.span))
+        places = _indices(tree.value)
+        if not places:
+            raise self.fail(f"the index {index} of {name} is no number", tree)
+        first = 0 if name in self.zero_based else 1
+        numbers = tuple(int(place) - first for place in places if len(place) <= 4)
+        if len(numbers) < len(places) or min(numbers) < 0:
+            raise self.fail(f"{name} has no entry {index[:20]}", tree)
+        if name == "e" and name not in self.variables:
+            return Read(filled("unit", self.sizes.new(), 1, numbers[0], span=tree.span))
+        if name not in self.variables:
+            return self._undeclared(f"{name}_{index}", tree)
+        variable = self.variables[name]
+        if variable.shape == (ONE, ONE) or len(numbers) != (1 if variable.cols == ONE else 2):
+            raise self.fail(f"{name} is {shape_text(named(name, *variable.shape))}, so {index} is no entry of it", tree)
+        return Read(self.build("entry", named(name, *variable.shape, tree.span), data=numbers, tree=tree))
+
+    def size_named(self, word: str, tree: Node) -> Size:
+        """A size that is written as an index."""
+        if word.isdecimal() and len(word) <= 6:
+            return Size.of(int(word))
+        if word.isalpha() and word not in self.variables:
+            self.dimensions.add(word)
+            return Size.of(word)
+        raise self.fail(f"the size {word} is no name and no number", tree)
+
+    def _ones(self, tree: Node) -> Read:
+        size = self.size_named(tree.value, tree) if tree.value else self.sizes.new()
+        return Read(filled("ones", size, 1, span=tree.span))
+
+    # --- signs --------------------------------------------------------------------------------------------------------------------
+
+    def _group(self, tree: Node) -> Read:
+        return self.read(tree.parts[0])
+
+    def _negative(self, tree: Node) -> Read:
+        read = self.read(tree.parts[0])
+        return Read(self.negated(read.expr, tree), read.flat)
+
+    def negated(self, expr: Expr, tree: Node) -> Expr:
+        """The sign goes into a number at the front: -2 A is the product of -2 and A."""
+        if expr.op == "number" and expr.data > 0:
+            return number(-expr.data, tree.span)
+        inner = tree.parts[0]
+        if inner.kind != "group" and expr.op in {"scale", "matmul", "hadamard"}:
+            first = expr.args[0]
+            if first.op == "number" or (first.op in {"scale", "matmul", "hadamard"} and _leading(first).op == "number"):
+                return _with_leading(expr, lambda value: number(-value.data, value.span))
+        return self.build("neg", expr, tree=tree)
+
+    def _binary(self, tree: Node) -> Read:
+        kind, _ = tree.value
+        left, right = self.read(tree.parts[0]), self.read(tree.parts[1])
+        if kind in {"PLUS", "MINUS"}:
+            a, b, flat = self.together(left, right, tree)
+            return Read(self.build("add" if kind == "PLUS" else "sub", a, b, tree=tree), flat)
+        if kind in {"SLASH", "OVER"}:
+            if kind == "SLASH" and tree.parts[1].kind == "juxtaposed":
+                above, *below = (short(self.read(part).expr) for part in (tree.parts[0], *tree.parts[1].parts))
+                repairs = (f"{above}/({' '.join(below)})", f"({above}/{below[0]}) {below[1]}")
+                raise self.fail("it is not clear what the stroke divides by; put parentheses", tree, *repairs)
+            return self.divided(left, right, tree, entrywise=kind == "OVER" or self.numpy)
+        if kind == "KRON":
+            return Read(self.build("kron", self.column(left), self.column(right), tree=tree))
+        if kind == "HADAMARD":
+            return self.hadamard(left, right, tree)
+        if kind == "STAR" and not self.scalar(left.expr) and not self.scalar(right.expr):
+            self.stars.append((self.text, tree))
+            if self.numpy:
+                return self.hadamard(left, right, tree)
+        return self.product(left, right, tree, dot=kind == "CDOT")
+
+    def _juxtaposed(self, tree: Node) -> Read:
+        if tree.parts[1].kind == "number" and self.text[tree.parts[1].start] in "0123456789.":
+            raise self.fail("a number stands after a factor without a sign between them", tree.parts[1])
+        return self.product(self.read(tree.parts[0]), self.read(tree.parts[1]), tree)
+
+    def hadamard(self, left: Read, right: Read, tree: Node) -> Read:
+        """The product entry by entry. NumPy would repeat a vector along a matrix; that is asked."""
+        a, b = self.column(left), self.column(right)
+        if self.scalar(a) or self.scalar(b):
+            return self.product(left, right, tree)
+        wide, vector = (b, a) if self.sizes.top(a).is_vector else (a, b)
+        if self.sizes.top(vector).is_vector and not self.sizes.top(wide).is_vector and not open_names(self.sizes.top(wide).cols):
+            matrix, x = short(wide, "numpy"), short(vector, "numpy")
+            rows, length = self.sizes.top(wide).rows, self.sizes.top(vector).rows
+            repairs = {f"{matrix} @ diag({x})": self.sizes.top(wide).cols == length, f"diag({x}) @ {matrix}": rows == length}
+            raise self.fail(
+                f"a matrix and a vector have no product entry by entry: {short(a)} is {shape_text(self.sizes.top(a))}, "
+                f"{short(b)} is {shape_text(self.sizes.top(b))}",
+                tree,
+                *(repair for repair, fits in repairs.items() if fits),
+                shape=True,
+            )
+        return Read(self.scaled("hadamard", a, b, tree), left.flat or right.flat)
+
+    def product(self, left: Read, right: Read, tree: Node, *, dot: bool = False) -> Read:
+        """The product of matrices, or of a scalar and anything.
+
+        A one-dimensional array has no transpose, so NumPy's `x @ A` is x'A and `x @ y` is x'y. `x @ x.T` is a number there but a
+        matrix to whoever thinks of columns: that is asked.
+        """
+        a, b = left.expr, right.expr
+        if self.scalar(a):
+            return Read(self.build("scale", a, b, tree=tree), right.flat)
+        if self.scalar(b):
+            return Read(self.build("scale", b, a, tree=tree), left.flat)
+        if self.indices:
+            return Read(self.scaled("hadamard", a, b, tree))
+        if left.flat or right.flat:
+            return self._flat_product(left, right, tree)
+        if dot and self.sizes.top(a).is_vector and self.sizes.top(b).is_vector:
+            self.note(f"I read {short(a)} · {short(b)} as the inner product of two vectors")
+            a = self.transposed(a)
+        return Read(self.dropped_ones(a, b, tree))
+
+    def _flat_product(self, left: Read, right: Read, tree: Node) -> Read:
+        a, b = left.expr, right.expr
+        if left.flat and right.flat:
+            if self.sizes.top(a).cols == ONE and self.sizes.top(b).rows == ONE:
+                x, y = short(a, "numpy"), short(self.transposed(b), "numpy")
+                raise self.fail(
+                    f"{x} @ {y}.T is a number in NumPy and a matrix for columns; say which", tree, f"outer({x}, {y})", f"dot({x}, {y})"
+                )
+            if self.sizes.top(a).cols == ONE:
+                self.note(f"I read {short(a, 'numpy')} @ {short(self.column(right), 'numpy')} as the inner product of two vectors")
+                a = self.transposed(a)
+            return Read(self.dropped_ones(a, self.column(right), tree))
+        if left.flat and self.sizes.top(a).cols == ONE:
+            self.note(f"I read {short(a, 'numpy')} @ {short(b, 'numpy')} as {short(a)}ᵀ{short(b)}")
+            return Read(self.scaled("matmul", self.transposed(a), b, tree), flat=True)
+        return Read(self.scaled("matmul", a, b if left.flat else self.column(right), tree), flat=True)
+
+    def dropped_ones(self, a: Expr, b: Expr, tree: Node) -> Expr:
+        """The product; ones times ones transposed is the matrix of ones."""
+        if a.op == "ones" and b.op == "transpose" and b.args[0].op == "ones" and a.cols == ONE == b.args[0].cols:
+            return filled("ones", self.sizes.top(a).rows, self.sizes.top(b.args[0]).rows, span=tree.span)
+        return self.scaled("matmul", a, b, tree)
+
+    def divided(self, left: Read, right: Read, tree: Node, *, entrywise: bool) -> Read:
+        """A quotient. An array under a stroke is divided by entry by entry where the dialect does so, or where a literal stands above."""
+        a, b = self.column(left), self.column(right)
+        if self.scalar(b):
+            if b.op == "number" and not b.data:
+                raise self.fail("a number is divided by zero", tree)
+            if a.op == b.op == "number":
+                return Read(number(a.data / b.data, tree.span))
+            return Read(self.build("divide", a, b, tree=tree), left.flat)
+        if self.scalar(a):
+            if not (entrywise or self.indices or is_literal(a)):
+                raise self.fail(f"{short(a)} is divided by {short(b)}, which is {shape_text(self.sizes.top(b))}", tree, shape=True)
+            self.note(f"I read {short(a)} over {short(b)} entry by entry")
+            a = self.filled_like(a, b, tree)
+        elif not (entrywise or self.indices):
+            repairs = [f"{short(a)} ⊘ {short(b)}"] + ([f"{short(a)} {short(b)}⁻¹"] if self.sizes.top(b).is_square else [])
+            raise self.fail(f"{short(b)} is {shape_text(self.sizes.top(b))}, and nothing divides by an array", tree, *repairs, shape=True)
+        return Read(self.scaled("quotient", a, b, tree), left.flat or right.flat)
+
+    def scaled(self, op: str, a: Expr, b: Expr, tree: Node) -> Expr:
+        """A product, the scalar factor of its first operand before the whole: 2 A x is twice A x."""
+        if a.op == "scale" and a.args[1].op != "ones":
+            return self.build("scale", a.args[0], self.scaled(op, a.args[1], b, tree), tree=tree)
+        return self.build(op, a, b, tree=tree)
+
+    def _fraction(self, tree: Node) -> Read:
+        return self.divided(self.read(tree.parts[0]), self.read(tree.parts[1]), tree, entrywise=False)
+
+    def _marked(self, tree: Node) -> Read:
+        """A transpose, an inverse, or both."""
+        read = self.read(tree.parts[0])
+        expr, mark = read.expr, tree.value
+        if mark == "TRANSPOSE":
+            return Read(self.transposed_of(expr, tree), read.flat)
+        if mark == "PSEUDO_INVERSE":
+            return Read(self.build("pinv", self.column(read), tree=tree))
+        inverse = self.inverse(self.column(read), tree)
+        return Read(self.transposed_of(inverse, tree) if mark == "INVERSE_TRANSPOSE" else inverse)
+
+    def transposed_of(self, expr: Expr, tree: Node) -> Expr:
+        """The transpose that was written."""
+        if self.scalar(expr):
+            return expr
+        return expr.args[0] if expr.op == "transpose" else self.build("transpose", expr, tree=tree)
+
+    def inverse(self, expr: Expr, tree: Node) -> Expr:
+        """The inverse of a square matrix, or one over a scalar."""
+        if self.scalar(expr):
+            return self.divided(Read(number(1, tree.span)), Read(expr), tree, entrywise=False).expr
+        return self.build("inv", expr, tree=tree)
+
+    def _power(self, tree: Node) -> Read:
+        """`**` and `.^` work entry by entry. `^` is the power of a scalar or of a square matrix; a vector has no square."""
+        base, exponent = self.read(tree.parts[0]), self.column(self.read(tree.parts[1]))
+        expr = base.expr
+        whole = _integer(exponent)
+        limit = MAX_EXPONENT if self.scalar(expr) or tree.value != "^" else MAX_POWER
+        if whole is not None and abs(whole) > limit:
+            raise self.fail(f"the exponent {str(whole)[:12]} is larger than {limit}", tree)
+        if tree.value == "^" and _is_e(tree.parts[0], self.variables):
+            return Read(self.build("exp", exponent, tree=tree))
+        if tree.value != "^" or self.scalar(expr) or self.indices:
+            if self.scalar(expr) and whole == -1:
+                return Read(self.inverse(expr, tree))
+            return Read(self.build("power", self.column(base), exponent, tree=tree), base.flat)
+        if ONE in self.sizes.top(expr).shape:
+            return self._power_of_vector(base, exponent, tree)
+        return Read(self.power_of_matrix(expr, exponent, whole, tree))
+
+    def power_of_matrix(self, expr: Expr, exponent: Expr, whole: int | None, tree: Node) -> Expr:
+        """A product of a square matrix with itself, its inverse, or a root of it."""
+        shape = self.sizes.top(expr)
+        if not self.scalar(exponent):
+            raise self.fail(f"{short(exponent)} is no exponent of a matrix", tree, shape=True)
+        if not self.sizes.same(shape.rows, shape.cols):
+            raise self.fail(
+                f"a power needs a square matrix: {short(expr)} is {shape_text(shape)}",
+                tree,
+                f"{short(expr, 'matlab')}.^{short(exponent, 'matlab')}",
+                shape=True,
+            )
+        if whole is None:
+            return self.matrix_root(expr, exponent, tree)
+        if whole in {1, -1}:
+            return expr if whole == 1 else self.build("inv", expr, tree=tree)
+        return self.build("matpow", expr, data=whole, tree=tree)
+
+    def _power_of_vector(self, base: Read, exponent: Expr, tree: Node) -> Read:
+        vector = self.column(base)
+        if is_literal(exponent):
+            text, power = short(vector, "matlab"), short(exponent, "matlab")
+            raise self.fail(
+                f"a vector has no power {power}: {short(vector)} is {shape_text(self.sizes.top(vector))}",
+                tree,
+                f"{text}.^{power}",
+                f"norm({text})^{power}",
+                shape=True,
+            )
+        self.note(f"I read the power of {short(vector)} entry by entry")
+        return Read(self.build("power", vector, exponent, tree=tree), base.flat)
+
+    def matrix_root(self, expr: Expr, exponent: Expr, tree: Node) -> Expr:
+        """A power of a matrix that is no whole number."""
+        if exponent == number(Fraction(1, 2)):
+            return self.build("sqrtm", expr, tree=tree)
+        if exponent == number(Fraction(-1, 2)):
+            return self.build("inv", self.build("sqrtm", expr, tree=tree), tree=tree)
+        if not is_literal(exponent):
+            return self.build("expm", self.build("scale", exponent, self.build("logm", expr, tree=tree), tree=tree), tree=tree)
+        raise self.fail(f"the power {short(exponent)} of a matrix is not read", tree)
+
+    # --- brackets of all kinds ------------------------------------------------------------------------------------------------------
+
+    def _bars(self, tree: Node) -> Read:
+        """|X| is the determinant of a square matrix, the absolute value of a scalar, and entry by entry of a vector, with a note."""
+        read = self.read(tree.parts[0])
+        expr = self.sizes.top(self.column(read))
+        if expr.is_scalar:
+            return Read(self.build("abs", expr, tree=tree))
+        if ONE in expr.shape:
+            self.note(f"I read |{short(expr)}| entry by entry")
+            return Read(self.build("abs", expr, tree=tree), read.flat)
+        if expr.is_square:
+            self.note(f"I read |{short(expr)}| as the determinant")
+            return Read(self.build("det", expr, tree=tree))
+        text = short(expr)
+        raise self.fail(f"the bars can mean several things: {text} is {shape_text(expr)}", tree, f"abs({text})", f"‖{text}‖", shape=True)
+
+    def _norm(self, tree: Node) -> Read:
+        return Read(self.norm_of(self.column(self.read(tree.parts[0])), tree.value, tree))
+
+    def norm_of(self, expr: Expr, which: str, tree: Node) -> Expr:
+        """‖x‖ and ‖X‖_F are the root of the sum of squares, ‖·‖₁ the sum of absolute values, ‖X‖₂ the largest singular value."""
+        vector = ONE in self.sizes.top(expr).shape
+        operation = {"": "norm", "F": "norm", "fro": "norm", "1": "norm1", "*": "nuclear", "nuc": "nuclear"}.get(which)
+        if which == "2":
+            operation = "norm" if vector else "spectral"
+        if operation is None:
+            raise self.fail(f"the norm with the index {which} is not read", tree)
+        return self.build(operation, expr, tree=tree)
+
+    def _matrix(self, tree: Node) -> Read:
+        rows = [[self.column(self.read(cell)) for cell in row.parts] for row in tree.parts]
+        nested = len(rows) == 1 and all(cell.kind == "matrix" for cell in tree.parts[0].parts) and len(tree.parts[0].parts) > 0
+        if nested:  # NumPy writes a matrix as a list of its rows
+            rows = [[self.column(self.read(cell)) for cell in row.parts[0].parts] for row in tree.parts[0].parts]
+        return Read(self.block(rows, tree))
+
+    def block(self, rows: list[list[Expr]], tree: Node) -> Expr:
+        """A matrix of blocks. A zero is as large as its neighbours make it."""
+        if len({len(row) for row in rows}) > 1:
+            raise self.fail("the rows of the matrix have different lengths", tree)
+        blocks = [cell for row in rows for cell in row]
+        if not all(self.scalar(cell) for cell in blocks):
+            blocks = [
+                filled("zeros", self.sizes.new(), self.sizes.new(), span=cell.span) if cell.op == "number" and not cell.data else cell
+                for cell in blocks
+            ]
+        return blocks[0] if len(blocks) == 1 else self.build("block", *blocks, data=len(rows[0]), tree=tree)
+
+    def _tuple(self, tree: Node) -> Read:
+        raise self.fail("a list in parentheses stands only where sizes are given, as in ones((m, n))", tree)
+
+    def _indexed(self, tree: Node) -> Read:
+        """NumPy's x[0], X[0, 1], X[:, 0], X[0, :] and x[:, None], counted from 0."""
+        read = self.read(tree.parts[0])
+        expr = self.sizes.top(self.column(read))
+        places = tree.parts[1].parts
+        if expr.is_scalar:
+            raise self.fail(f"{short(expr)} is a scalar and has no entries", tree)
+        kinds = ["every" if place.kind == "every" else "new" if place.value == "None" else "at" for place in places]
+        if read.flat and kinds in (["every", "new"], ["new", "every"]):
+            return Read(expr if kinds[0] == "every" else self.transposed(expr))
+        at = tuple(self._place(place) if kind == "at" else -1 for place, kind in zip(places, kinds, strict=True))
+        if expr.rows == ONE and kinds == ["at"]:
+            expr = self.transposed(expr)
+        vector = expr.cols == ONE
+        if (vector and kinds == ["at"]) or kinds == ["at", "at"]:
+            return Read(self.build("entry", expr, data=at[:1] if vector and not any(at[1:]) else at, tree=tree))
+        if kinds == ["every", "at"] and not vector:
+            unit = filled("unit", expr.cols, 1, at[1], span=tree.span)
+            return Read(unit if expr.op == "eye" else self.build("matmul", expr, unit, tree=tree), flat=self.numpy)
+        if kinds in (["at", "every"], ["at"]) and not vector:
+            unit = filled("unit", expr.rows, 1, at[0], span=tree.span)
+            return Read(self.build("matmul", self.transposed(expr), unit, tree=tree), flat=self.numpy)
+        raise self.fail("this index is not read; x[0], X[0, 1], X[:, 0] and X[0, :] are", tree)
+
+    def _place(self, tree: Node) -> int:
+        if tree.kind != "number" or tree.value.denominator != 1 or not 0 <= tree.value < 10_000:
+            raise self.fail("an index is a number that is not negative", tree)
+        return int(tree.value)
+
+    # --- functions ------------------------------------------------------------------------------------------------------------------
+
+    def _call(self, tree: Node) -> Read:
+        """A function of its arguments: `f(x)`, `f x`, `x.f()`."""
+        function, index = tree.value
+        first = [tree.parts[0]] if tree.parts[0].kind != "arguments" else []
+        given = [*first, *(part for parts in tree.parts if parts.kind == "arguments" for part in parts.parts)]
+        plain = [part for part in given if part.kind not in {"keyword", "string"}]
+        words = {part.value: part.parts[0] for part in given if part.kind == "keyword"}
+        strings = [part.value.strip("'\"") for part in given if part.kind == "string"]
+        if not plain and function not in {"eye", "ones", "zeros"}:
+            raise self.fail(f"{function} needs an argument", tree)
+        if function in self.functions:
+            return Read(self.sizes.top(self.functions[function](*(self.column(self.read(part)) for part in plain))))
+        handler: Callable[[Call], Read] = getattr(self, f"_f_{function}", self.entrywise if function in ENTRYWISE else self.plain)
+        return handler(Call(function, tree, plain, words, strings, index))
+
+    def entrywise(self, call: Call) -> Read:
+        """A function of every entry."""
+        if len(call.given) != 1:
+            raise self.fail(f"{call.function} takes one argument, but {len(call.given)} came", call.tree)
+        read = self.read(call.given[0])
+        expr = self.sizes.top(self.column(read))
+        if call.function in _OF_MATRICES and expr.is_square and not expr.is_scalar and not self.indices:
+            matrix = _OF_MATRICES[call.function]
+            self.note(f"I read {call.function} of the square matrix {short(expr)} entry by entry; {matrix} is the function of the matrix")
+        return Read(self.build(call.function, expr, tree=call.tree), read.flat)
+
+    def plain(self, call: Call) -> Read:
+        """An operation that is called by its own name."""
+        columns = self.columns(call, 2 if call.function == "kron" else 1)
+        return Read(self.build(call.function, *columns, tree=call.tree), self.numpy and call.function in _FLAT)
+
+    def columns(self, call: Call, count: int) -> list[Expr]:
+        """The arguments of a function, as many as it takes."""
+        if len(call.given) != count:
+            wanted = "one argument" if count == 1 else f"{count} arguments"
+            raise self.fail(f"{call.function} takes {wanted}, but {len(call.given)} came", call.tree)
+        return [self.column(self.read(part)) for part in call.given]
+
+    def _f_log(self, call: Call) -> Read:
+        (expr,) = self.columns(call, 1)
+        if expr.op == "exp" and expr.args[0].op == "log_gamma":  # the logarithm of the gamma function is an operation of its own
+            return Read(expr.args[0])
+        return self.entrywise(call)
+
+    def _f_gamma(self, call: Call) -> Read:
+        (expr,) = self.columns(call, 1)
+        return Read(self.build("exp", self.build("log_gamma", expr, tree=call.tree), tree=call.tree))
+
+    def _f_log1p(self, call: Call) -> Read:
+        read = self.read(call.given[0])
+        a, b, flat = self.together(Read(number(1)), read, call.tree)
+        return Read(self.build("log", self.build("add", a, b, tree=call.tree), tree=call.tree), flat)
+
+    def _f_expm1(self, call: Call) -> Read:
+        read = self.read(call.given[0])
+        power = Read(self.build("exp", read.expr, tree=call.tree), read.flat)
+        a, b, flat = self.together(power, Read(number(1)), call.tree)
+        return Read(self.build("sub", a, b, tree=call.tree), flat)
+
+    def _f_square(self, call: Call) -> Read:
+        read = self.read(call.given[0])
+        return Read(self.build("power", self.column(read), number(2), tree=call.tree), read.flat)
+
+    def _f_inv(self, call: Call) -> Read:
+        (expr,) = self.columns(call, 1)
+        return Read(self.inverse(expr, call.tree))
+
+    def _f_transpose(self, call: Call) -> Read:
+        read = self.read(call.given[0])
+        return Read(self.transposed_of(read.expr, call.tree), read.flat)
+
+    def _f_sum(self, call: Call) -> Read:
+        """The sum of all entries, or along an axis: `sum(X, axis=0)` adds the rows."""
+        return self.reduced(call, "sum")
+
+    def _f_mean(self, call: Call) -> Read:
+        total = self.reduced(call, "sum")
+        expr = self.sizes.top(self.column(self.read(call.given[0])))
+        axis = self.axis(call)
+        count = expr.rows * expr.cols if axis is None else expr.cols if axis else expr.rows
+        return Read(self.build("divide", total.expr, dimension(count, call.tree.span), tree=call.tree), total.flat)
+
+    def axis(self, call: Call) -> int | None:
+        """The axis that is asked for."""
+        given = call.words.get("axis") or (call.given[1] if len(call.given) > 1 else None)
+        if given is None:
+            return None
+        if given.kind == "negative":
+            return 1
+        if given.kind != "number" or given.value not in {0, 1}:
+            raise self.fail("an axis is 0 or 1", given)
+        return int(given.value)
+
+    def reduced(self, call: Call, operation: str) -> Read:
+        """All entries to one number, or the entries along an axis."""
+        read = self.read(call.given[0])
+        expr = self.sizes.top(self.column(read))
+        axis = self.axis(call)
+        if axis is None or read.flat:
+            return Read(self.build(operation, expr, tree=call.tree))
+        ones = filled("ones", expr.cols if axis else expr.rows, 1, span=call.tree.span)
+        return Read(self.build("matmul", expr if axis else self.transposed(expr), ones, tree=call.tree), flat=self.numpy)
+
+    def _f_max(self, call: Call) -> Read:
+        """The largest entry, or with two arguments the larger of each two entries."""
+        return self.extreme(call, "max", "maximum")
+
+    def _f_min(self, call: Call) -> Read:
+        return self.extreme(call, "min", "minimum")
+
+    def _f_maximum(self, call: Call) -> Read:
+        return self.extreme(call, "max", "maximum")
+
+    def _f_minimum(self, call: Call) -> Read:
+        return self.extreme(call, "min", "minimum")
+
+    def extreme(self, call: Call, one: str, two: str) -> Read:
+        """Of one array, or of two entry by entry."""
+        if len(call.given) == 1:
+            return Read(self.build(one, *self.columns(call, 1), tree=call.tree))
+        if len(call.given) != 2:
+            raise self.fail(f"{call.function} takes one argument or two, but {len(call.given)} came", call.tree)
+        reads = [self.read(part) for part in call.given]
+        flat = any(read.flat for read in reads)
+        return Read(self.build(two, *(self.column(read) for read in reads), tree=call.tree), flat)
+
+    def _f_norm(self, call: Call) -> Read:
+        which = call.strings[0] if call.strings else ""
+        if len(call.given) == 2:
+            which = str(call.given[1].value)
+        return Read(self.norm_of(self.column(self.read(call.given[0])), which, call.tree))
+
+    def _f_diag(self, call: Call) -> Read:
+        """The diagonal matrix of a vector, or the diagonal of a matrix."""
+        (expr,) = self.columns(call, 1)
+        expr = self.sizes.top(expr)
+        if expr.is_scalar:
+            return Read(expr)
+        if expr.cols == ONE:
+            return Read(self.build("diag", expr, tree=call.tree))
+        if expr.rows == ONE:
+            return Read(self.build("diag", self.transposed(expr), tree=call.tree))
+        return Read(self.build("diagonal", expr, tree=call.tree), flat=self.numpy)
+
+    def _f_diagonal(self, call: Call) -> Read:
+        return Read(self.build("diagonal", *self.columns(call, 1), tree=call.tree), flat=self.numpy)
+
+    def _f_vec(self, call: Call) -> Read:
+        return Read(self.build("vec", *self.columns(call, 1), tree=call.tree), flat=self.numpy)
+
+    def _f_tril(self, call: Call) -> Read:
+        return self.triangle(call)
+
+    def _f_triu(self, call: Call) -> Read:
+        return self.triangle(call)
+
+    def triangle(self, call: Call) -> Read:
+        """A triangle with its offset: `tril(X)`, `tril(X, -1)`, and in TeX an index."""
+        offset = 0
+        text = call.below
+        if text is None and len(call.given) == 2:
+            given = call.given[1]
+            inner = given.parts[0] if given.kind == "negative" else given
+            text = ("-" if given.kind == "negative" else "") + str(inner.value)
+        if text is not None:
+            if not text.removeprefix("-").isdecimal() or len(text) > 4:
+                raise self.fail(f"the offset {text} of a triangle is no number", call.tree)
+            offset = int(text)
+        expr = self.column(self.read(call.given[0]))
+        return Read(self.build(call.function, expr, data=offset or None, tree=call.tree))
+
+    def _f_sym(self, call: Call) -> Read:
+        (expr,) = self.columns(call, 1)
+        both = self.build("add", expr, self.transposed(expr), tree=call.tree)
+        return Read(self.build("scale", number(Fraction(1, 2)), both, tree=call.tree))
+
+    def _f_skew(self, call: Call) -> Read:
+        (expr,) = self.columns(call, 1)
+        both = self.build("sub", expr, self.transposed(expr), tree=call.tree)
+        return Read(self.build("scale", number(Fraction(1, 2)), both, tree=call.tree))
+
+    def _f_outer(self, call: Call) -> Read:
+        a, b = self.columns(call, 2)
+        return Read(self.dropped_ones(a, self.transposed(b), call.tree))
+
+    def _f_dot(self, call: Call) -> Read:
+        left, right = self._two(call)
+        a, b = self.sizes.top(self.column(left)), self.sizes.top(self.column(right))
+        if a.cols == ONE == b.cols and not a.is_scalar:
+            return Read(self.build("matmul", self.transposed(a), b, tree=call.tree))
+        return self.product(left, right, call.tree)
+
+    def _two(self, call: Call) -> tuple[Read, Read]:
+        if len(call.given) != 2:
+            raise self.fail(f"{call.function} takes 2 arguments, but {len(call.given)} came", call.tree)
+        return self.read(call.given[0]), self.read(call.given[1])
+
+    def _f_matmul(self, call: Call) -> Read:
+        return self.product(*self._two(call), call.tree)
+
+    def _f_multiply(self, call: Call) -> Read:
+        return self.hadamard(*self._two(call), call.tree)
+
+    def _f_divide(self, call: Call) -> Read:
+        return self.divided(*self._two(call), call.tree, entrywise=True)
+
+    def _f_add(self, call: Call) -> Read:
+        a, b, flat = self.together(*self._two(call), call.tree)
+        return Read(self.build("add", a, b, tree=call.tree), flat)
+
+    def _f_subtract(self, call: Call) -> Read:
+        a, b, flat = self.together(*self._two(call), call.tree)
+        return Read(self.build("sub", a, b, tree=call.tree), flat)
+
+    def _f_power(self, call: Call) -> Read:
+        if len(call.given) != 2:
+            raise self.fail(f"power takes 2 arguments, but {len(call.given)} came", call.tree)
+        return self._power(node("power", call.given, "**", *call.tree.span))
+
+    def _f_matrix_power(self, call: Call) -> Read:
+        if len(call.given) != 2:
+            raise self.fail(f"matrix_power takes 2 arguments, but {len(call.given)} came", call.tree)
+        return self._power(node("power", call.given, "^", *call.tree.span))
+
+    def _f_solve(self, call: Call) -> Read:
+        left, right = self._two(call)
+        inverse = self.inverse(self.column(left), call.tree)
+        return self.product(Read(inverse), right, call.tree)
+
+    # --- arrays that are made of a size ---------------------------------------------------------------------------------------------
+
+    def size_of(self, tree: Node) -> Size:
+        """A size that is written as a number, a name, a product or a sum of them."""
+        match tree.kind:
+            case "number" if tree.value.denominator == 1 and 0 <= tree.value < 10**6:
+                return Size.of(int(tree.value))
+            case "name" if isinstance(tree.value, str) and tree.value not in self.variables:
+                self.dimensions.add(tree.value)
+                return Size.of(tree.value)
+            case "group":
+                return self.size_of(tree.parts[0])
+            case "juxtaposed":
+                return self.size_of(tree.parts[0]) * self.size_of(tree.parts[1])
+            case "binary" if tree.value[0] in {"STAR", "CDOT", "PLUS", "MINUS"}:
+                a, b = self.size_of(tree.parts[0]), self.size_of(tree.parts[1])
+                size = a + b if tree.value[0] == "PLUS" else a - b if tree.value[0] == "MINUS" else a * b
+                if too_large(size) or (size.number is not None and size.number < 1):
+                    raise self.fail(f"an array of the size {size} is not read", tree)
+                return size
+            case _:
+                raise self.fail("a size is the name of a dimension or a number of at most six digits", tree)
+
+    def filled_by(self, op: str, call: Call) -> Read:
+        """`ones(n)`, `ones(m, n)`, `ones((m, n))`; without a size, as large as what it stands with."""
+        given = call.given
+        if len(given) == 1 and given[0].kind == "tuple":
+            given = list(given[0].parts)
+        if len(given) > 2:
+            raise self.fail(f"{call.function} takes at most two sizes, but {len(given)} came", call.tree)
+        sizes = [self.size_of(part) for part in given]
+        if op == "eye":
+            square = sizes or [self.sizes.new()]
+            return Read(filled("eye", square[0], square[-1], span=call.tree.span))
+        flat = self.numpy and len(sizes) == 1
+        rows, cols = [*(sizes or [self.sizes.new()]), ONE][:2]
+        return Read(filled(op, rows, cols, span=call.tree.span), flat)
+
+    def _f_eye(self, call: Call) -> Read:
+        return self.filled_by("eye", call)
+
+    def _f_ones(self, call: Call) -> Read:
+        return self.filled_by("ones", call)
+
+    def _f_zeros(self, call: Call) -> Read:
+        return self.filled_by("zeros", call)
+
+    def _f_unit(self, call: Call) -> Read:
+        """The column with a one at a place that is counted as the spelling counts: from 0 in NumPy, from 1 elsewhere."""
+        if len(call.given) != 2:
+            raise self.fail(f"unit takes a size and a place, but {len(call.given)} arguments came", call.tree)
+        place = self._place(call.given[1]) - (0 if self.numpy else 1)
+        return Read(filled("unit", self.size_of(call.given[0]), 1, place, span=call.tree.span), self.numpy)
+
+    def _f_vector(self, call: Call) -> Read:
+        """matrixcalculus.org's vector(1): a column full of a number, as long as it must be."""
+        (value,) = self.columns(call, 1)
+        return Read(self.filled_like(value, filled("ones", self.sizes.new(), 1), call.tree))
+
+    def _f_matrix(self, call: Call) -> Read:
+        (value,) = self.columns(call, 1)
+        return Read(self.filled_like(value, filled("ones", self.sizes.new(), self.sizes.new()), call.tree))
+
+    def _f_block(self, call: Call) -> Read:
+        if len(call.given) != 1 or call.given[0].kind != "matrix":
+            raise self.fail("block takes a list of lists, as in block([[A, B], [C, D]])", call.tree)
+        return self.read(call.given[0])
+
+    _f_array = _f_block
+
+
+class Call(NamedTuple):
+    """A function as it was called."""
+
+    function: str
+    tree: Node
+    given: list[Node]
+    words: dict[str, Node]
+    strings: list[str]
+    below: str | None
+    "What stood below the line after its name."
+
+
+_OF_MATRICES = {"exp": "expm", "log": "logm", "sqrt": "sqrtm"}
+_FLAT = {"softmax", "cumsum", "sort"}
+"Functions whose value NumPy holds as a one-dimensional array."
+
+
+def short(expr: Expr, spelling: Any = "unicode") -> str:
+    """An expression in a message, cut where it is long."""
+    text = spell(expr, spelling)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def is_literal(expr: Expr) -> bool:
+    """Whether it is a number that was written out, not a name or a size."""
+    return not expr.names and expr.is_scalar and all(each.op in _LITERAL for each in expr.nodes())
+
+
+_LITERAL = {"number", "constant", "neg", "add", "sub", "scale", "divide", "power", "sqrt", "log", "exp"}
+
+
+def _integer(expr: Expr) -> int | None:
+    value = expr.data if expr.op == "number" else None
+    return int(value) if isinstance(value, Fraction) and value.denominator == 1 else None
+
+
+def _indices(value: Any) -> tuple[str, ...]:
+    """The numbers of an index: `21` and `2,1` are two."""
+    if isinstance(value, str):
+        return ()
+    words = value[1].split(",")
+    words = list(words[0]) if len(words) == 1 and len(words[0]) == 2 else words
+    return tuple(words) if all(word.isdecimal() for word in words) else ()
+
+
+def _is_e(tree: Node, variables: Mapping[str, Variable]) -> bool:
+    return tree.kind == "name" and tree.value == "e" and "e" not in variables
+
+
+def _leading(expr: Expr) -> Expr:
+    """The number that a product starts with when it is printed, if it does."""
+    return _leading(expr.args[0]) if expr.op in {"scale", "matmul", "hadamard"} else expr
+
+
+def _with_leading(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    if expr.op in {"scale", "matmul", "hadamard"}:
+        return replace(expr, args=(_with_leading(expr.args[0], change), *expr.args[1:]))
+    return change(expr)
+
+
+def _walk(tree: Node) -> Iterator[Node]:
+    stack = [tree]
+    while stack:
+        each = stack.pop()
+        yield each
+        stack.extend(each.parts)

@@ -1,0 +1,679 @@
+r"""From text to tokens: all four spellings become one stream, in which every token knows its place in the text.
+
+What only reading further can tell is decided here, before the grammar: whether a bar opens or closes (is an operand before it?),
+whether a function stands before a bracket or before a bare factor, where a run of letters such as `AXB` is several names, that
+`1/2` and `\tfrac12` are numbers, and that `x^\top` is a transpose and no power.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fractions import Fraction
+from itertools import pairwise
+
+from lark import Token
+
+from matcalc.formula.expression import FormulaError
+from matcalc.formula.names import ACCENTS, GREEK, LETTERS, SUBSCRIPTS, canonical, surfaces
+from matcalc.formula.vocabulary import FUNCTIONS, MATLAB_WORDS, NUMPY_WORDS, SPELLINGS, Spelling, words
+
+MAX_LENGTH = 20_000
+"Characters of a formula."
+MAX_TOKENS = 4_000
+MAX_BRACKETS = 100
+"How deep brackets may nest."
+MAX_DIGITS = 40
+"Digits of a number."
+MAX_TENS = 300
+"The power of ten of a number, of either sign: what a float can hold."
+
+_TOP = (
+    r"(?:\\top(?![A-Za-z])|\\intercal(?![A-Za-z])|\\mathsf\s*(?:\{\s*T\s*\}|T)|\\mathrm\s*\{\s*T\s*\}"
+    r"|\\(?:rm|sf)\s*T|T(?![A-Za-z0-9_])|⊤|')"
+)
+_MARKS = [
+    ("INVERSE_TRANSPOSE", rf"\^\s*(?:\{{\s*-\s*{_TOP}\s*\}}|-\s*{_TOP})|⁻ᵀ"),
+    ("TRANSPOSE", rf"\^\s*(?:\{{\s*{_TOP}\s*\}}|{_TOP})|ᵀ|\.(?:mT|T)(?![A-Za-z0-9_(])|\.?['′]"),
+    ("INVERSE", r"\^\s*(?:\{\s*-\s*1\s*\}|-\s*1(?![\d.]))|⁻¹(?![⁰¹²³⁴-⁹])"),
+    ("PSEUDO_INVERSE", r"\^\s*(?:\{\s*(?:\\dagger|\+)\s*\}|\\dagger(?![A-Za-z])|†|\+(?!\s*[\w(\\]))|⁺|†"),
+    ("RAISED", r"⁻?[⁰¹²³⁴-⁹]+"),
+]
+_LETTER = "A-Za-zͰ-Ͽᲀ-ᲈℓ"
+_TAIL = f"[{''.join(SUBSCRIPTS)}{''.join(ACCENTS.values())}]*"
+_PLAIN_NAME = rf"(?:(?:[{_LETTER}]|_(?!\{{))(?:[{_LETTER}0-9{''.join(SUBSCRIPTS)}{''.join(ACCENTS.values())}]|_(?!\{{))*)"
+_TEX_NAME = rf"(?:[{_LETTER}]{_TAIL})+"
+_SKIPPED = (
+    r"\s+|\\[,;:!> ]|~|\\q?quad(?![A-Za-z])|\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|thinspace)(?![A-Za-z])\.?"
+    r"|(?:np|numpy|jnp|jax\.numpy|scipy|sp|torch|tf|math|jax|LA)(?:\.(?:linalg|special|nn|functional|math))*\.(?=[A-Za-z])"
+)
+_REST = [
+    ("STRING", r"'(?:fro|nuc)'|\"(?:fro|nuc)\""),
+    *_MARKS,
+    ("METHOD", r"\.[A-Za-z_]+(?=\s*\()"),
+    ("ATTRIBUTE", r"\.[A-Za-z_]+"),
+    ("NUMBER", r"(?:[0-9]+(?:\.(?![*/^'TA-Za-z])[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"),
+    ("MATRIX_OPEN", r"\\begin\s*\{\s*[pbvBV]?matrix\s*\}"),
+    ("MATRIX_CLOSE", r"\\end\s*\{\s*[pbvBV]?matrix\s*\}"),
+    ("NEW_ROW", r"\\\\"),
+    ("ONES", r"\\(?:mathbf|mathbb|boldsymbol|bm|mathbbm|vec)\s*(?:\{\s*1\s*\}|1)|𝟏|𝟙|𝟭"),
+    ("NORM", r"\\\||\\[lr]?Vert(?![A-Za-z])|‖|∥|\|\|"),
+    ("BAR", r"\||∣|\\[lr]?vert(?![A-Za-z])"),
+    ("COMMAND", r"\\[A-Za-z]+\*?"),
+    ("HADAMARD", r"\.\*|⊙|∘|∗"),
+    ("OVER", r"\./|⊘"),
+    ("ENTRYWISE_POWER", r"\^\s*\{\s*\\(?:odot|circ)(?![A-Za-z])"),
+    ("POWER", r"\.\^|\*\*|\^\s*[⊙∘]|\^"),
+    ("MATMUL", "@"),
+    ("STAR", r"\*|×"),
+    ("CDOT", "[·⋅∙•]"),
+    ("KRON", "⊗"),
+    ("SLASH", "[/÷∕]"),
+    ("PLUS", r"\+"),
+    ("MINUS", "[-−–]"),
+    ("EQUALS", "="),
+    ("COMMA", ","),
+    ("SEMICOLON", ";"),
+    ("COLON", ":"),
+    ("AMPERSAND", "&"),
+    ("LPAR", r"\("),
+    ("RPAR", r"\)"),
+    ("LBRACK", r"\["),
+    ("RBRACK", r"\]"),
+    ("LBRACE", r"\{"),
+    ("RBRACE", r"\}"),
+    ("SUBSCRIPT", "_"),
+    ("SMALL", f"[{''.join(SUBSCRIPTS)}]+"),
+    ("ROOT", "√"),
+    ("BIG", "[∑∏]"),
+    ("VULGAR", "[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]"),
+]
+
+
+def _scanner(name: str) -> re.Pattern[str]:
+    return re.compile("|".join([f"(?P<SKIP>{_SKIPPED})", f"(?P<NAME>{name})", *(f"(?P<{kind}>{pattern})" for kind, pattern in _REST)]))
+
+
+_INDEXED = re.compile(f"([{_LETTER}]+)(_[A-Za-z0-9]+|[{''.join(SUBSCRIPTS)}]+)")
+_SCANNERS = {False: _scanner(_PLAIN_NAME), True: _scanner(_TEX_NAME)}
+_ENDS = words(
+    "NUMBER NAME ONES RPAR RBRACE RBRACK BAR_CLOSE NORM_CLOSE NORM_INDEX MATRIX_CLOSE TRANSPOSE INVERSE INVERSE_TRANSPOSE "
+    "PSEUDO_INVERSE RAISED"
+)
+"Tokens that end an operand."
+_STARTS = words("NUMBER NAME ONES FUNCTION PREFIX BIG LPAR BAR_OPEN NORM_OPEN MATRIX_OPEN")
+"Tokens that start one; braces do not, since they hold arguments too."
+_OPENING = {"LPAR": "RPAR", "LBRACE": "RBRACE", "LBRACK": "RBRACK", "INDEX": "RBRACK", "MATRIX_OPEN": "MATRIX_CLOSE"}
+_COMMANDS = {
+    "cdot": "CDOT",
+    "times": "STAR",
+    "odot": "HADAMARD",
+    "circ": "HADAMARD",
+    "oslash": "OVER",
+    "otimes": "KRON",
+    "lbrace": "LBRACE",
+    "rbrace": "RBRACE",
+    "lbrack": "LBRACK",
+    "rbrack": "RBRACK",
+}
+_TEX_FUNCTIONS = words("log ln exp det sin cos tan sinh cosh tanh arcsin arctan max min sqrt")
+_FONTS = words("mathbf mathrm mathit mathsf mathcal mathbb boldsymbol bm operatorname operatorname* text textrm textbf vec")
+_TEX_ACCENTS = {"bar": "bar", "overline": "bar", "hat": "hat", "widehat": "hat", "tilde": "tilde", "widetilde": "tilde", "dot": "dot"}
+_GREEK_FUNCTIONS = {"sigma": "sigmoid", "psi": "digamma", "Gamma": "gamma"}
+"Greek letters that are functions where they stand before a bracket and nobody declared them."
+
+
+@dataclass
+class Raw:
+    """A piece of text of one kind, before what surrounds it is looked at."""
+
+    kind: str
+    value: str
+    start: int
+    end: int
+
+
+@dataclass
+class Tokens:
+    """The tokens of a text, and what its letters and signs give away of its spelling."""
+
+    text: str
+    tokens: list[Token]
+    evidence: frozenset[Spelling]
+    equals: int | None = None
+    "The place in `tokens` of the sign of equality that stands outside all brackets."
+    juxtaposed: bool = False
+    "Whether a product is written by nothing somewhere."
+
+
+def tokenize(text: str, names: Collection[str] = (), *, spelling: Spelling | None = None, functions: Collection[str] = ()) -> Tokens:
+    """The tokens of a text in which these names are declared and these functions are the caller's own.
+
+    Raises FormulaError, with the place, for what belongs to no spelling and for what is too long, too deep or too large.
+    """
+    if len(text) > MAX_LENGTH:
+        raise FormulaError(f"the formula has {len(text)} characters, but at most {MAX_LENGTH} are read", text=text[:80])
+    return _Filter(text, names, spelling, functions).run()
+
+
+def number_of(text: str) -> Fraction:
+    """The number that digits stand for; FormulaError where it is out of all proportion."""
+    mantissa, _, tens = text.lower().partition("e")
+    if len(mantissa) > MAX_DIGITS:
+        raise FormulaError(f"a number has {len(mantissa)} digits, but at most {MAX_DIGITS} are read")
+    if len(tens) > 5 or abs(int(tens or 0)) > MAX_TENS:
+        raise FormulaError(f"a number has the power of ten {tens[:12]}, but at most {MAX_TENS} is read")
+    try:
+        return Fraction(text)
+    except ValueError:
+        raise FormulaError(f"{text} is no number") from None
+
+
+def scan(text: str, *, tex: bool) -> list[Raw]:
+    """The pieces of a text; FormulaError names a character that belongs to no spelling."""
+    pieces: list[Raw] = []
+    scanner = _SCANNERS[tex]
+    place = 0
+    while place < len(text):
+        match = scanner.match(text, place)
+        if match is None or match.end() == place:
+            letter = _plain_letter(text[place])
+            if letter is None:
+                shown = unicodedata.name(text[place], f"U+{ord(text[place]):04X}")
+                raise FormulaError(f"the character {text[place]!r} ({shown}) means nothing here", text=text, span=(place, place + 1))
+            pieces.append(Raw("NAME", letter, place, place + 1))
+            place += 1
+            continue
+        kind = match.lastgroup or ""
+        if kind != "SKIP":
+            pieces.append(Raw(kind, match[0], place, match.end()))
+            if len(pieces) > MAX_TOKENS:
+                raise FormulaError(f"the formula has more than {MAX_TOKENS} signs", text=text, span=(place, match.end()))
+        place = match.end()
+    return pieces
+
+
+def _plain_letter(letter: str) -> str | None:
+    """The letter that a mathematical italic or bold one stands for; one with an accent in two signs."""
+    apart = unicodedata.normalize("NFD", letter)
+    if len(apart) == 2 and apart[1] in ACCENTS.values():
+        return apart
+    plain = unicodedata.normalize("NFKC", letter)
+    return plain if len(plain) == 1 and plain != letter and ((plain.isascii() and plain.isalpha()) or plain in LETTERS) else None
+
+
+class _Filter:
+    """One walk over the pieces."""
+
+    def __init__(self, text: str, names: Collection[str], spelling: Spelling | None, functions: Collection[str]) -> None:
+        self.text = text
+        self.tex = spelling == "latex" or (spelling is None and "\\" in text)
+        self.spelling = spelling
+        self.functions = functions
+        self.by_form = {canonical(name): name for name in names}
+        self.spelled = {surface: name for name in names for surface in surfaces(name)}
+        self.longest = max(map(len, self.spelled), default=0)
+        self.pieces = scan(text, tex=self.tex)
+        self.at = 0
+        self.out: list[Token] = []
+        self.open: list[str] = []
+        self.arguments: list[list[int]] = []  # for every fraction, how many arguments it still takes and at which depth
+        self.evidence: set[Spelling] = set()
+        self.equals: int | None = None
+
+    # --- the walk -----------------------------------------------------------------------------------------------------------
+
+    def run(self) -> Tokens:
+        self._note_spelling()
+        while self.at < len(self.pieces):
+            piece = self.pieces[self.at]
+            self.at += 1
+            before = len(self.out)
+            waiting = self.arguments[-1] if self.arguments else None
+            bare = waiting is not None and waiting[1] == len(self.open) and piece.kind not in {"LBRACE", "RBRACE"}
+            if bare and piece.kind == "NUMBER" and len(piece.value) > 1:  # \frac12 is one half
+                self.pieces.insert(self.at, Raw("NUMBER", piece.value[1:], piece.start + 1, piece.end))
+                piece = Raw("NUMBER", piece.value[:1], piece.start, piece.start + 1)
+            if bare:
+                self.emit("LBRACE", "{", piece.start, piece.start)
+            self.take(piece)
+            if bare and len(self.out) > before:
+                self.emit("RBRACE", "}", piece.end, piece.end)
+        tokens = self._merged()
+        juxtaposed = any(a.type in _ENDS and b.type in _STARTS for a, b in pairwise(tokens))
+        return Tokens(self.text, tokens, frozenset(self.evidence), self.equals, juxtaposed)
+
+    def emit(self, kind: str, value: object, start: int, end: int) -> None:
+        """Hand on a token, and keep the books of what is open."""
+        if kind in _OPENING:
+            self.open.append(kind)
+            if len(self.open) > MAX_BRACKETS:
+                raise FormulaError(f"brackets nest more than {MAX_BRACKETS} deep", text=self.text, span=(start, end))
+        elif self.open and _OPENING.get(self.open[-1]) == kind:
+            self.open.pop()
+        self.out.append(Token(kind, value, start, None, None, None, None, end))
+        if kind == "RBRACE" and self.arguments and self.arguments[-1][1] == len(self.open):
+            self.arguments[-1][0] -= 1
+            if not self.arguments[-1][0]:
+                self.arguments.pop()
+
+    @property
+    def operand_before(self) -> bool:
+        return bool(self.out) and self.out[-1].type in _ENDS
+
+    def next_kind(self) -> str:
+        return self.pieces[self.at].kind if self.at < len(self.pieces) else ""
+
+    def fail(self, message: str, piece: Raw) -> FormulaError:
+        return FormulaError(message, text=self.text, span=(piece.start, piece.end))
+
+    def take(self, piece: Raw) -> None:
+        """One piece, with what belongs to it."""
+        special = getattr(self, f"_{piece.kind.lower()}", None)
+        if special is not None:
+            special(piece)
+        else:
+            self.emit(piece.kind, piece.value, piece.start, piece.end)
+
+    # --- pieces whose meaning depends on what surrounds them ------------------------------------------------------------------
+
+    def _number(self, piece: Raw) -> None:
+        try:
+            value = number_of(piece.value)
+        except FormulaError as error:
+            raise self.fail(str(error), piece) from None
+        self.emit("NUMBER", value, piece.start, piece.end)
+
+    def _vulgar(self, piece: Raw) -> None:
+        value = Fraction(unicodedata.numeric(piece.value)).limit_denominator(10)
+        self.emit("NUMBER", value, piece.start, piece.end)
+
+    def _raised(self, piece: Raw) -> None:
+        digits = unicodedata.normalize("NFKC", piece.value).replace("−", "-")
+        if len(digits) > 4:
+            raise self.fail(f"the exponent {digits[:8]} has {len(digits)} digits, but at most 4 are read", piece)
+        self.emit("RAISED", digits, piece.start, piece.end)
+
+    def _transpose(self, piece: Raw) -> None:
+        if piece.value in {"'", ".'", "′"} and not self.operand_before:
+            raise self.fail("a quote that transposes needs something before it", piece)
+        self.emit("TRANSPOSE", piece.value, piece.start, piece.end)
+
+    def _equals(self, piece: Raw) -> None:
+        if self.open and self.out[-1].type == "NAME":
+            last = self.out.pop()
+            self.emit("KEYWORD", last.value, last.start_pos or 0, piece.end)
+            return
+        if self.open or self.equals is not None:
+            raise self.fail("this sign of equality means nothing here", piece)
+        self.equals = len(self.out)
+        self.emit("EQUALS", "=", piece.start, piece.end)
+
+    def _lbrack(self, piece: Raw) -> None:
+        self.emit("INDEX" if self.operand_before else "LBRACK", "[", piece.start, piece.end)
+
+    def _entrywise_power(self, piece: Raw) -> None:
+        self.emit("POWER", ".^", piece.start, piece.end - 1)
+        self.emit("LBRACE", "{", piece.end - 1, piece.end)
+
+    def _power(self, piece: Raw) -> None:
+        self.emit("POWER", ".^" if piece.value[-1] in "⊙∘" else piece.value, piece.start, piece.end)
+
+    def _bar(self, piece: Raw) -> None:
+        closes = self.operand_before and "BAR_OPEN" in self.open[-1:]
+        if closes:
+            self.open.pop()
+        else:
+            self.open.append("BAR_OPEN")
+        self.emit("BAR_CLOSE" if closes else "BAR_OPEN", "|", piece.start, piece.end)
+
+    def _norm(self, piece: Raw) -> None:
+        if piece.value == "||" and "BAR_OPEN" in self.open[-1:] and self.operand_before:  # |a||b|
+            self._bar(Raw("BAR", "|", piece.start, piece.start + 1))
+            self._bar(Raw("BAR", "|", piece.start + 1, piece.end))
+            return
+        if not (self.operand_before and "NORM_OPEN" in self.open[-1:]):
+            self.open.append("NORM_OPEN")
+            self.emit("NORM_OPEN", "‖", piece.start, piece.end)
+            return
+        self.open.pop()
+        self.emit("NORM_CLOSE", "‖", piece.start, piece.end)
+        index, end = self._below()
+        if index is not None:
+            self.emit("NORM_INDEX", index, piece.end, end)
+
+    def _below(self) -> tuple[str | None, int]:
+        """What stands below the line here, if anything: `_1`, `_{-1}`, `_{ij}`, `_F`, `_*`, and `₁`."""
+        if self.at >= len(self.pieces):
+            return None, 0
+        mark = self.pieces[self.at]
+        in_name = mark.kind == "NAME" and mark.value[0] == "_"  # in plain text the line belongs to the name
+        if mark.kind not in {"SMALL", "SUBSCRIPT"} and not in_name:
+            return None, 0
+        self.at += 1
+        if mark.kind == "SMALL" or len(mark.value) > 1:
+            return canonical(mark.value), mark.end
+        if self.at >= len(self.pieces):
+            raise self.fail("nothing stands below the line", mark)
+        piece = self.pieces[self.at]
+        self.at += 1
+        if piece.kind != "LBRACE":
+            if piece.kind == "NAME" and len(piece.value) > 1 and self.tex:  # x_ij is x_i times j
+                self.pieces.insert(self.at, Raw("NAME", piece.value[1:], piece.start + 1, piece.end))
+                piece = Raw("NAME", piece.value[:1], piece.start, piece.start + 1)
+            return piece.value.lstrip("\\"), piece.end
+        return self._braced_index(piece)
+
+    def _braced_index(self, piece: Raw) -> tuple[str, int]:
+        inside: list[str] = []
+        while self.at < len(self.pieces) and self.pieces[self.at].kind != "RBRACE":
+            if len(inside) > 20:
+                raise self.fail("an index has more than 20 signs", piece)
+            word = self.pieces[self.at].value.lstrip("\\")
+            inside.append("≠" if word in {"ne", "neq"} else word)
+            self.at += 1
+        if self.at >= len(self.pieces):
+            raise self.fail("the brace below the line is never closed", piece)
+        self.at += 1
+        return "".join(inside), self.pieces[self.at - 1].end
+
+    # --- names and commands ---------------------------------------------------------------------------------------------------
+
+    def _name(self, piece: Raw) -> None:
+        run, start = piece.value, piece.start
+        if run[0] == "_" and run not in self.spelled:
+            raise self.fail("a line stands below nothing", piece)
+        if self.tex and piece.value == "d" and self._differential(piece):
+            return
+        known = self.spelled.get(run) or self.by_form.get(canonical(run))
+        index: str | None = None
+        end = piece.end
+        if self.tex or self.next_kind() in {"SUBSCRIPT", "SMALL"}:
+            index, end = self._below()
+            end = end or piece.end
+        if index is not None:
+            self._indexed(run, index, start, end)
+        elif known is not None:
+            self.emit("NAME", known, start, end)
+        elif self._is_function(run):
+            self.function(FUNCTIONS.get(run, run), None, start, end)
+        elif run in LETTERS:
+            self._letter(LETTERS[run], start, end)
+        elif match := _INDEXED.fullmatch(run):
+            self._plain_index(match, start, end)
+        else:
+            self._run(run, start, end)
+
+    def _plain_index(self, match: re.Match[str], start: int, end: int) -> None:
+        """`x_1`, `x₁` and `I_n` in plain text: a name that was declared without its index has one, others are names as they stand."""
+        stem, index = match[1], canonical(match[2])
+        if stem in self.spelled or stem in {"I", "e"}:
+            self.emit("NAME", (self.spelled.get(stem, stem), index), start, end)
+        else:
+            self._run(match[0], start, end)
+
+    def _is_function(self, run: str) -> bool:
+        return run in FUNCTIONS or run in self.functions
+
+    def _differential(self, piece: Raw) -> bool:
+        r"""A d before a Greek letter or an accent, as in d\alpha, where that is a name."""
+        if self.next_kind() != "COMMAND":
+            return False
+        at, out = self.at, len(self.out)
+        command = self.pieces[self.at]
+        self.at += 1
+        self._command(command)
+        if len(self.out) == out + 1 and self.out[-1].type == "NAME":
+            value = self.out[-1].value
+            known = self.by_form.get(canonical("d" + (value if isinstance(value, str) else "".join(value))))
+            if known is not None:
+                last = self.out.pop()
+                self.emit("NAME", known, piece.start, last.end_pos or 0)
+                return True
+        del self.out[out:]
+        self.at = at
+        return False
+
+    def _indexed(self, run: str, index: str, start: int, end: int) -> None:
+        """A name, or a run of names, the last of which has an index."""
+        whole = self.by_form.get(canonical(f"{run}_{index}"))
+        if whole is not None:
+            self.emit("NAME", whole, start, end)
+            return
+        if self._is_function(run):
+            self.function(FUNCTIONS.get(run, run), index, start, end)
+            return
+        if run in self.spelled or len(run) == 1:
+            self.emit("NAME", (self.spelled.get(run, run), index), start, end)
+            return
+        for cut in range(1, len(run)):  # the longest name that takes the index
+            last = self.by_form.get(canonical(f"{run[cut:]}_{index}")) or (run[cut:] if run[cut:] in self.spelled else None)
+            if last is not None or cut == len(run) - 1:
+                self._run(run[:cut], start, start + cut)
+                self._indexed(run[cut:], index, start + cut, end)
+                return
+
+    def _run(self, run: str, start: int, end: int) -> None:
+        """A run of letters that is no name: several declared names side by side, or a name that nobody declared."""
+        pieces = self._split(run)
+        if pieces is None:
+            if self.next_kind() == "LPAR" and len(run) > 1 and not self.tex:
+                close = get_close_matches(run, FUNCTIONS, 1)
+                raise FormulaError(
+                    f"there is no function {run}" + (f"; did you mean {close[0]}" if close else ""),
+                    text=self.text,
+                    span=(start, end),
+                    repairs=tuple(close),
+                )
+            pieces = list(run) if self.tex else [run]
+        place = start
+        for surface in pieces:
+            self.emit("NAME", self.spelled.get(surface, surface), place, place + len(surface))
+            place += len(surface)
+
+    def _split(self, run: str) -> list[str] | None:
+        """The fewest declared names that make up a run of letters, if any do."""
+        if len(run) < 2 or len(run) > 60:
+            return None
+        best: list[list[str] | None] = [[], *([None] * len(run))]
+        for end in range(1, len(run) + 1):
+            for begin in range(max(0, end - self.longest), end):
+                head = best[begin]
+                if head is not None and run[begin:end] in self.spelled and (best[end] is None or len(head) + 1 < len(best[end] or [])):
+                    best[end] = [*head, run[begin:end]]
+        return best[-1]
+
+    def _command(self, piece: Raw) -> None:
+        word = piece.value[1:]
+        if word in _COMMANDS:
+            self.take(Raw(_COMMANDS[word], piece.value, piece.start, piece.end))
+        elif word in {"sum", "prod"}:
+            self._big(piece)
+        elif word in {"frac", "tfrac", "dfrac", "cfrac"}:
+            self.emit("FRACTION", word, piece.start, piece.end)
+            self.arguments.append([2, len(self.open)])
+        elif word in _TEX_ACCENTS:
+            self._accented(_TEX_ACCENTS[word], piece)
+        elif word in _FONTS:
+            self._font(piece)
+        elif word in _TEX_FUNCTIONS:
+            index, end = self._below()
+            self.function(FUNCTIONS[word], index, piece.start, end or piece.end)
+        elif word.removeprefix("var") in GREEK:
+            self._letter(word.removeprefix("var"), piece.start, piece.end)
+        else:
+            raise self.fail(f"the command {piece.value} means nothing here", piece)
+
+    def _letter(self, word: str, start: int, end: int) -> None:
+        """A letter that has a word for a name."""
+        index, until = self._below()
+        full = word if index is None else f"{word}_{index}"
+        known = self.by_form.get(canonical(full))
+        if known is not None:
+            self.emit("NAME", known, start, until or end)
+        elif index is None and word in _GREEK_FUNCTIONS and self.next_kind() == "LPAR" and canonical(word) not in self.by_form:
+            self.function(_GREEK_FUNCTIONS[word], None, start, end)
+        elif word in self.functions:
+            self.function(word, index, start, until or end)
+        elif index is None:
+            self.emit("NAME", word, start, end)
+        else:
+            self.emit("NAME", (self.by_form.get(canonical(word), word), index), start, until)
+
+    def _accented(self, accent: str, piece: Raw) -> None:
+        """A letter with something above it, and the index that may follow."""
+        stem, end = self._argument(piece)
+        index, until = self._below()
+        full = "_".join(word for word in (stem, index, accent) if word)
+        known = self.by_form.get(canonical(full))
+        whole = self.by_form.get(canonical(f"{stem}_{accent}"))
+        if known is None and whole is not None and index is not None:
+            self.emit("NAME", (whole, index), piece.start, until)
+        else:
+            self.emit("NAME", known or full, piece.start, until or end)
+
+    def _font(self, piece: Raw) -> None:
+        """A word or a letter in a font: a function, an identity, a name."""
+        stem, end = self._argument(piece)
+        if self._is_function(stem):
+            index, until = self._below()
+            self.function(FUNCTIONS.get(stem, stem), index, piece.start, until or end)
+        else:
+            self._letter(stem, piece.start, end) if stem in GREEK else self._name(Raw("NAME", stem, piece.start, end))
+
+    def _argument(self, command: Raw) -> tuple[str, int]:
+        r"""The word that a command such as \bar or \mathbf is about."""
+        if self.at >= len(self.pieces):
+            raise self.fail(f"nothing follows {command.value}", command)
+        piece = self.pieces[self.at]
+        self.at += 1
+        if piece.kind != "LBRACE":
+            if piece.kind not in {"NAME", "COMMAND"}:
+                raise self.fail(f"a letter should follow {command.value}", piece)
+            if piece.kind == "NAME" and len(piece.value) > 1:
+                self.pieces.insert(self.at, Raw("NAME", piece.value[1:], piece.start + 1, piece.end))
+                return piece.value[0], piece.start + 1
+            return piece.value.lstrip("\\"), piece.end
+        word = ""
+        while self.at < len(self.pieces) and self.pieces[self.at].kind in {"NAME", "COMMAND", "SUBSCRIPT", "NUMBER"}:
+            word += self.pieces[self.at].value.lstrip("\\")
+            self.at += 1
+        if not word or self.next_kind() != "RBRACE":
+            raise self.fail(f"one name should stand in the braces after {command.value}", piece)
+        self.at += 1
+        return word, self.pieces[self.at - 1].end
+
+    def _root(self, piece: Raw) -> None:
+        self.function("sqrt", None, piece.start, piece.end)
+
+    def _big(self, piece: Raw) -> None:
+        r"""A sum or a product over an index: \sum_i, \sum_{i=1}^n, \sum_{ij}; without an index, of all entries."""
+        word = {"∑": "sum", "∏": "prod"}.get(piece.value, piece.value[1:])
+        index, end = self._below()
+        if index is None:
+            self.function(word, None, piece.start, piece.end)
+            return
+        letters, _, first = index.replace(",", "").partition("=")
+        until = None
+        if self.next_kind() == "POWER" and self.pieces[self.at].value == "^":
+            self.at += 1
+            mark = self.pieces[self.at - 1]
+            self.pieces.insert(self.at, Raw("SUBSCRIPT", "_", mark.start, mark.end))
+            until, end = self._below()
+        if not letters.isalpha() or first not in {"", "1"}:
+            raise FormulaError(f"the range {index} of a sum is not read", text=self.text, span=(piece.start, end))
+        self.emit("BIG", (word, letters, until), piece.start, end)
+
+    def _attribute(self, piece: Raw) -> None:
+        raise self.fail(f"the attribute {piece.value} is not read; .T is, and functions before brackets", piece)
+
+    def _method(self, piece: Raw) -> None:
+        word = piece.value[1:]
+        if word not in FUNCTIONS:
+            raise self.fail(f"there is no method {word}", piece)
+        self.emit("METHOD", (FUNCTIONS[word], None), piece.start, piece.end)
+
+    def function(self, name: str, index: str | None, start: int, end: int) -> None:
+        """A function before its bracket, or before the one factor that it takes."""
+        follows = self.next_kind()
+        if follows == "LBRACE":  # \sqrt{x}
+            self.pieces[self.at].kind = "LPAR"
+            depth = 0
+            for piece in self.pieces[self.at :]:
+                depth += (piece.kind in {"LBRACE", "LPAR", "ENTRYWISE_POWER"}) - (piece.kind in {"RBRACE", "RPAR"})
+                if depth <= 0:
+                    piece.kind = "RPAR"
+                    break
+            follows = "LPAR"
+        if follows != "LPAR" and name in {"eye", "ones"}:
+            self.emit("NAME", "I", start, end) if name == "eye" else self.emit("ONES", "", start, end)
+            return
+        self.emit("FUNCTION" if follows == "LPAR" else "PREFIX", (name, index), start, end)
+
+    def _ones(self, piece: Raw) -> None:
+        index, end = self._below()
+        self.emit("ONES", index or "", piece.start, end or piece.end)
+
+    # --- what the whole text says ----------------------------------------------------------------------------------------------
+
+    def _merged(self) -> list[Token]:
+        """The tokens with a number over a number as one number, and a fraction of numbers too."""
+        if not any(token.type in {"SLASH", "FRACTION"} for token in self.out):
+            return self.out
+        merged: list[Token] = []
+        for token in self.out:
+            merged.append(token)
+            types = [t.type for t in merged[-7:]]
+            if types[-7:] == ["FRACTION", "LBRACE", "NUMBER", "RBRACE", "LBRACE", "NUMBER", "RBRACE"]:
+                above, below, start = merged[-5], merged[-2], merged[-7]
+                self._join(merged, 7, above, below, start.start_pos or 0, token.end_pos or 0)
+        out: list[Token] = []
+        for i, token in enumerate(merged):
+            out.append(token)
+            follows = merged[i + 1].type if i + 1 < len(merged) else ""
+            types = [t.type for t in out[-4:]]
+            if (
+                types[-3:] == ["NUMBER", "SLASH", "NUMBER"]
+                and types[:-3] not in (["SLASH"], ["POWER"], ["OVER"])
+                and follows not in {"POWER", "RAISED"}
+            ):
+                self._join(out, 3, out[-3], out[-1], out[-3].start_pos or 0, token.end_pos or 0)
+        return out
+
+    def _join(self, tokens: list[Token], count: int, above: Token, below: Token, start: int, end: int) -> None:
+        if not below.value:
+            raise FormulaError("a number is divided by zero", text=self.text, span=(start, end))
+        value: Fraction = above.value / below.value
+        del tokens[-count:]
+        tokens.append(Token("NUMBER", value, start, None, None, None, None, end))
+
+    def _note_spelling(self) -> None:
+        text = self.text
+        kinds = {(piece.kind, piece.value) for piece in self.pieces}
+        if "\\" in text:
+            self.evidence.add("latex")
+        for kind, value in kinds:
+            if kind == "MATMUL" or value in {"**", ".T", ".mT"} or kind == "METHOD" or (kind == "NAME" and value in NUMPY_WORDS):
+                self.evidence.add("numpy")
+            elif value in {"'", ".*", "./", ".^", ".'"} or (kind == "NAME" and value in MATLAB_WORDS):
+                self.evidence.add("matlab")
+            elif not value.isascii() and kind not in {"NAME", "MINUS"}:
+                self.evidence.add("unicode")
+        if re.search(r"(?<![\w.])(?:np|numpy|jnp)\.", text):
+            self.evidence.add("numpy")
+
+
+def spelling_of(evidence: Collection[Spelling], *, default: Spelling = "numpy") -> Spelling:
+    """The spelling that a text is most likely in."""
+    for spelling in SPELLINGS:
+        if spelling in evidence:
+            return spelling
+    return default
+
+
+def names_in(tokens: Tokens) -> Mapping[str, None]:
+    """The names in a text, in their order."""
+    return dict.fromkeys(token.value if isinstance(token.value, str) else token.value[0] for token in tokens.tokens if token.type == "NAME")

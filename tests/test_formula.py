@@ -1,0 +1,692 @@
+"""The language of formulas: four spellings of one expression, shapes, ambiguities, and input that means no good."""
+
+import json
+import subprocess
+import sys
+import time
+import unicodedata
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+
+from matcalc.formula import (
+    SPELLINGS,
+    FormulaError,
+    ShapeError,
+    Size,
+    Variable,
+    echo,
+    from_sample,
+    parse,
+    parse_pair,
+    spell,
+    variable,
+)
+from matcalc.formula.expression import Expr
+from matcalc.formula.names import as_tex, as_unicode, kind_of, surfaces
+from matcalc.formula.operations import Point, constant, dimension, evaluate, filled, make, name, number
+from matcalc.formula.size import ONE
+from matcalc.formula.unification import Unknowns
+
+SAMPLE = Path(__file__).parent / "data" / "claims-sample.json"
+CLAIMS = json.loads((Path(__file__).parent / "data" / "claims.json").read_text(encoding="utf-8"))
+SIZES = {"m": 4, "n": 3, "k": 2, "p": 5, "q": 6, "r": 7, "d": 2}
+DECLARED = [
+    variable(text)
+    for text in (
+        "A: real(m, n)",
+        "B: real(n, n)",
+        "C: real(n, n)",
+        "P: spd(n)",
+        "X: real(m, n)",
+        "x: real(n)",
+        "y: real(n)",
+        "z: real(m)",
+        "u: real(n, 1)",
+        "a: real",
+        "b: positive",
+    )
+]
+
+
+def read(text: str, **options: object) -> Expr:
+    return parse(text, DECLARED, **options).expr  # type: ignore[arg-type]
+
+
+def shown(text: str, **options: object) -> str:
+    return spell(read(text, **options), "unicode")
+
+
+def inputs(variables: dict[str, Variable], sizes: dict[str, int], seed: int = 0) -> dict[str, np.ndarray]:
+    """Positive numbers, so that roots and logarithms are numbers too."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: rng.uniform(0.5, 1.5, (v.rows.at(sizes), v.cols.at(sizes)) if v.shape != (ONE, ONE) else ()) for name, v in variables.items()
+    }
+
+
+def value(expr: Expr, variables: dict[str, Variable], sizes: dict[str, int]) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return np.asarray(evaluate(expr, Point(inputs(variables, sizes), sizes, np.zeros(()))))
+
+
+# --- one expression, four spellings ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("claims", [CLAIMS[::5], pytest.param(CLAIMS, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_all_spellings_of_every_claim_read_the_same(claims: list[dict[str, Any]]) -> None:
+    """Told the spelling or not, what is printed reads as what was printed; only X*X of two square matrices has to be asked."""
+    asked = set()
+    for claim in claims:
+        variables, sizes = from_sample(claim["vars"]), claim["dims"][0]
+        pair = parse_pair(claim["f"], claim["claim"], variables, claim["wrt"], spelling="numpy", dimensions=sizes)
+        if pair.claim is None:
+            assert claim["error_class"] == "shape", claim
+            continue
+        before = [value(each.expr, variables, sizes) for each in (pair.f, pair.claim)]
+        for spelling in SPELLINGS:
+            f, derivative = (spell(each.expr, spelling) for each in (pair.f, pair.claim))
+            for told in (spelling, None):
+                try:
+                    again = parse_pair(f, derivative, variables, claim["wrt"], spelling=told, dimensions=sizes)
+                except FormulaError as error:
+                    assert told is None and spelling == "matlab" and "say which" in str(error), (f, derivative, error)  # noqa: PT017, PT018
+                    asked.add((f, derivative))
+                    continue
+                assert again.claim is not None
+                assert (spell(again.f.expr, spelling), spell(again.claim.expr, spelling)) == (f, derivative)
+                for each, expected in zip((again.f, again.claim), before, strict=True):
+                    found = value(each.expr, variables, sizes)
+                    assert np.allclose(found, expected, rtol=1e-9, atol=1e-12, equal_nan=True), (f, derivative)
+    assert all("'" not in f + derivative for f, derivative in asked)
+    assert len(asked) <= len(claims) / 100
+
+
+def test_claims_whose_shapes_do_not_fit_are_all_labelled_so() -> None:
+    for claim in CLAIMS:
+        variables = from_sample(claim["vars"])
+        pair = parse_pair(claim["f"], claim["claim"], variables, claim["wrt"], spelling="numpy", dimensions=claim["dims"][0])
+        if claim["correct"]:
+            assert pair.problem is None, claim
+
+
+EXAMPLES = {
+    "2 * A.T @ (A @ x - z)": (r"2 A^\top (A x - z)", "2Aᵀ(A x - z)", "2*A'*(A*x - z)"),
+    "log(det(A @ inv(P) @ A.T))": (r"\log\det(A P^{-1} A^\top)", "log det(A P⁻¹Aᵀ)", "log(det(A*inv(P)*A'))"),
+    "norm(A @ x - z) ** 2": (r"\|A x - z\|^2", "‖A x - z‖²", "norm2(A*x - z)^2"),
+    "1 - x": ("1 - x", "1 - x", "1 - x"),
+    "outer(x, y)": (r"x y^\top", "x yᵀ", "x*y'"),
+    "-inv(P).T @ x / a": (r"-\frac{P^{-\top} x}{a}", "-P⁻ᵀx / a", "-inv(P)'*x/a"),
+    "diag(x * (1 - y)) @ B": (r"\operatorname{diag}(x \odot (1 - y)) B", "diag(x ⊙ (1 - y))B", "diag(x.*(1 - y))*B"),
+    "0.5 * x.T @ B @ x": (r"\tfrac12 x^\top B x", "½xᵀB x", "0.5*x'*B*x"),
+    "eye(n) + B": ("I + B", "I + B", "eye(n) + B"),
+    "abs(x) ** 3": (r"|x|^{\odot 3}", "|x|.^3", "abs(x).^3"),
+    "a ** (n - 1)": ("a^{n - 1}", "a^(n - 1)", "a^(n - 1)"),
+    "sigmoid(x)": (r"\sigma(x)", "σ(x)", "sigmoid(x)"),
+    "block([[B, C], [C, B]])": (r"\begin{pmatrix} B & C \\ C & B \end{pmatrix}", "[B, C; C, B]", "[B, C; C, B]"),
+    "matrix_power(B, 3) @ x": ("B^3 x", "B³x", "B^3*x"),
+    "x.T @ y * B": ("x^\\top y B", "xᵀy B", "x'*y*B"),
+    "B[0, 1] + x[2]": ("B_{12} + x_{3}", "B_12 + x_3", "unit(n, 1)'*B*unit(n, 2) + unit(n, 3)'*x"),
+}
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_a_formula_is_printed_as_a_person_writes_it(text: str) -> None:
+    expr = read(text)
+    assert spell(expr, "numpy") == text
+    assert tuple(spell(expr, spelling) for spelling in ("latex", "unicode", "matlab")) == EXAMPLES[text]
+
+
+@pytest.mark.parametrize(
+    ("expr", "expected"),
+    [
+        (make("add", name("x", "n"), make("neg", name("y", "n"))), "x - y"),
+        (make("sub", name("x", "n"), make("neg", name("y", "n"))), "x + y"),
+        (make("neg", make("add", name("x", "n"), name("y", "n"))), "-(x + y)"),
+        (make("sub", name("x", "n"), make("sub", name("x", "n"), name("y", "n"))), "x - (x - y)"),
+        (make("add", make("scale", number(-2), name("x", "n")), name("y", "n")), "y - 2 * x"),
+        (make("scale", name("a"), number(2)), "2 * a"),
+        (make("scale", number(-1), name("x", "n")), "-x"),
+        (make("scale", number(2), make("divide", number(1), name("a"))), "2 / a"),
+        (make("hadamard", name("x", "n"), make("matmul", name("B", "n", "n"), name("y", "n"))), "x * (B @ y)"),
+        (make("power", make("neg", name("a")), number(2)), "(-a) ** 2"),
+        (make("power", name("a"), number(Fraction(-1, 3))), "a ** (-1 / 3)"),
+        (make("transpose", make("scale", number(2), name("B", "n", "n"))), "(2 * B).T"),
+        (make("matmul", name("B", "n", "n"), make("scale", number(2), name("x", "n"))), "B @ (2 * x)"),
+        (make("divide", name("a"), make("divide", name("b"), name("a"))), "a / (b / a)"),
+        (filled("ones", "m", "n"), "ones((m, n))"),
+        (filled("unit", "n", 1, 2), "eye(n)[:, 2]"),
+        (dimension(Size.of("m") * Size.of("n") - 1), "m * n - 1"),
+    ],
+)
+def test_no_parentheses_are_printed_but_those_that_are_needed(expr: Expr, expected: str) -> None:
+    assert spell(expr, "numpy") == expected
+
+
+def test_an_identity_says_its_size_only_where_nothing_else_does() -> None:
+    assert spell(read("trace(eye(n)) * a"), "latex") == r"\operatorname{tr}(I_n) a"
+    assert spell(read("det(eye(n) + B)"), "latex") == r"\det(I + B)"
+    assert spell(read("a * eye(n)"), "unicode") == "a I_n"
+    assert spell(read("a * eye(n)"), "unicode", shape_known=True) == "a I"
+    assert spell(read("sum(outer(ones(m), x))"), "unicode") == "sum(𝟏_m xᵀ)"
+    for text in ("trace(eye(n)) * a", "a * eye(n)", "sum(outer(ones(m), x))", "A @ ones(n)", "kron(eye(n), ones(m).T)"):
+        for spelled in echo(parse(text, DECLARED)).items():
+            assert read(spelled[1], spelling=spelled[0]) == read(text)
+
+
+# --- expressions at random ------------------------------------------------------------------------------------------------------
+
+SCALARS = ["a", "b", "alpha", "lam", "w0"]
+VECTORS = {"n": ["x", "y", "mu_1", "dx"], "m": ["z", "t_bar"], "k": ["s"]}
+MATRICES = {("m", "n"): ["A", "X_bar"], ("n", "n"): ["B", "W1", "Sigma"], ("n", "m"): ["D"], ("m", "m"): ["Q"], ("k", "n"): ["K"]}
+INPUTS = {
+    **{word: Variable(word) for word in SCALARS},
+    **{word: Variable(word, Size.of(rows), ONE, "real", one_dimensional=True) for rows, words in VECTORS.items() for word in words},
+    **{word: Variable(word, Size.of(rows), Size.of(cols)) for (rows, cols), words in MATRICES.items() for word in words},
+}
+SAFE = ["exp", "sin", "tanh", "sigmoid", "softplus", "abs", "sign", "relu", "log", "sqrt"]
+
+
+NUMBERS = [number(2), number(Fraction(1, 3)), number(Fraction(-3, 2)), dimension("n"), constant("pi")]
+Draw = st.SearchStrategy[Expr]
+
+
+def built(op: str, *args: Draw) -> Draw:
+    """An operation on operands at random."""
+    return st.tuples(*args).map(lambda drawn: make(op, *drawn))
+
+
+def leaves(rows: str, cols: str) -> list[Expr]:
+    """What has a shape without being made of anything."""
+    if not rows:
+        return [name(word) for word in SCALARS] + NUMBERS if not cols else [make("transpose", leaf) for leaf in leaves(cols, "")]
+    if not cols:
+        return [name(word, rows) for word in VECTORS[rows]] + [filled("ones", rows), filled("unit", rows, 1, 1)]
+    return [name(word, rows, cols) for word in MATRICES.get((rows, cols), [])] + [filled("eye" if rows == cols else "ones", rows, cols)]
+
+
+def expressions(rows: str = "", cols: str = "", depth: int = 4) -> Draw:
+    """Well-typed expressions of a shape."""
+    basic = st.sampled_from(leaves(rows, cols))
+    return st.one_of(basic, st.deferred(lambda: composed(rows, cols, depth - 1))) if depth else basic
+
+
+@cache
+def composed(rows: str, cols: str, depth: int) -> Draw:
+    """Operations whose result has a shape."""
+    same, scalar = expressions(rows, cols, depth), expressions("", "", depth)
+    ways = [
+        *(built(op, same, same) for op in ("add", "sub")),
+        built("scale", scalar, same),
+        st.sampled_from([*SAFE, "neg"]).flatmap(lambda op: built(op, same)),
+        built("divide", same, scalar),
+        built("power", same, st.sampled_from([number(2), number(3), number(Fraction(1, 2)), number(-1)])),
+    ]
+    if rows or cols:
+        ways += [built("hadamard", same, same), built("quotient", same, same)]
+        ways += [built("matmul", expressions(rows, inner, depth), expressions(inner, cols, depth)) for inner in "mnk"]
+    if rows and cols:
+        ways.append(built("transpose", expressions(cols, rows, depth)))
+    if rows and rows == cols:
+        ways += [built("inv", same), built("expm", same), built("diag", expressions(rows, "", depth))]
+    if not rows and not cols:
+        square, matrix, vector = expressions("n", "n", depth), expressions("m", "n", depth), expressions("n", "", depth)
+        ways += [built("matmul", built("transpose", expressions(size, "", depth)), expressions(size, "", depth)) for size in "mnk"]
+        ways += [built(op, square) for op in ("trace", "det")] + [built(op, matrix) for op in ("norm", "sum", "norm1")]
+        ways += [built(op, vector) for op in ("norm", "norm1", "sum", "max", "logsumexp")]
+        ways.append(st.sampled_from([make("entry", name("x", "n"), data=(1,)), make("entry", name("B", "n", "n"), data=(0, 2))]))
+    return st.one_of(ways)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(expressions(), expressions("n"), expressions("m", "n"), expressions("n", "n")), st.sampled_from(SPELLINGS))
+def test_what_is_printed_reads_as_what_was_printed(expr: Expr, spelling: str) -> None:
+    text = spell(expr, spelling)  # type: ignore[arg-type]
+    again = parse(text, INPUTS, spelling=spelling, dimensions=SIZES).expr  # type: ignore[arg-type]
+    assert again.shape == expr.shape, text
+    try:
+        expected, found = value(expr, INPUTS, SIZES), value(again, INPUTS, SIZES)
+    except (np.linalg.LinAlgError, OverflowError, ValueError):
+        reject()
+    finite = np.isfinite(expected) & np.isfinite(found)
+    scale = np.max(np.abs(expected[finite]), initial=1.0)
+    if scale < 1e6 and np.all(finite):  # where rounding says nothing of the text
+        assert np.allclose(found, expected, rtol=1e-6, atol=1e-6 * scale), text
+    settled = parse(spell(again, spelling), INPUTS, spelling=spelling, dimensions=SIZES).expr  # type: ignore[arg-type]
+    once = spell(settled, spelling)  # type: ignore[arg-type]
+    assert spell(parse(once, INPUTS, spelling=spelling, dimensions=SIZES).expr, spelling) == once  # type: ignore[arg-type]
+
+
+# --- what a text means ----------------------------------------------------------------------------------------------------------
+
+MEANINGS = {
+    # a star: entry by entry in NumPy, the product of matrices elsewhere, by the shapes where nothing else says which
+    "x * y": "x ⊙ y",
+    "B * x": "B x",
+    "B * C + A.T @ A": "B ⊙ C + AᵀA",
+    "B * C + A'*A": "B C + AᵀA",
+    "B .* C": "B ⊙ C",
+    "a * B": "a B",
+    "x'*y": "xᵀy",
+    "tr(B*C)": "tr(B C)",
+    r"B \circ C": "B ⊙ C",
+    r"x \cdot y": "xᵀy",
+    # powers
+    "a^2": "a²",
+    "B^2": "B²",
+    "B**2": "B.^2",
+    "x**2": "x.^2",
+    "B^-1": "B⁻¹",
+    "B^{-1} x": "B⁻¹x",
+    "B^(-1)": "B⁻¹",
+    "B^-T": "B⁻ᵀ",
+    "A^T z": "Aᵀz",
+    r"A^\top z": "Aᵀz",
+    "2^x": "2^x",
+    "e^x": "exp(x)",
+    "-a**2": "-a²",
+    "a**b**2": "a^(b²)",
+    "P^{1/2}": "sqrtm(P)",
+    # products that are written by nothing, and names side by side
+    "AP⁻¹Aᵀ": "A P⁻¹Aᵀ",
+    "1/2 x'B x": "½xᵀB x",
+    "½xᵀB x": "½xᵀB x",
+    r"\tfrac12 x^\top B x": "½xᵀB x",
+    r"\frac{1}{n} \|x\|^2": "(1 / n) ‖x‖²",
+    "2ab": "2a b",
+    "-A B": "-A B",
+    # one-dimensional arrays
+    "x @ B": "Bᵀx",
+    "x @ y": "xᵀy",
+    "2 * x @ B": "2Bᵀx",
+    "x.dot(y)": "xᵀy",
+    "B.dot(x)": "B x",
+    "outer(x, y)": "x yᵀ",
+    "u @ u.T": "u uᵀ",
+    "x[:, None] @ x[None, :]": "x xᵀ",
+    # bars
+    "|a|": "|a|",
+    "|B|": "det(B)",
+    "|x|": "|x|",
+    "|a||b|": "|a| |b|",
+    "||x||": "‖x‖",
+    "‖A x - z‖₂²": "‖A x - z‖²",
+    r"\log|\det B|": "log |det(B)|",
+    "‖B‖_F": "‖B‖_F",
+    "norm(B, 2)": "‖B‖_2",
+    "norm(B, 'nuc')": "‖B‖_*",
+    # literals, functions, indices
+    "1 - x": "1 - x",
+    "1 / x": "1 ⊘ x",
+    "log det P": "log det(P)",
+    r"\log\det P": "log det(P)",
+    "tr B x": "tr(B)x",
+    "np.linalg.inv(B) @ np.exp(x)": "B⁻¹exp(x)",
+    "sum(X, axis=0)": "Xᵀ𝟏",
+    "X.sum(axis=1)": "X 𝟏",
+    "x_1 + B_{21}": "x_1 + B_21",
+    "x[0] + B[1, 0]": "x_1 + B_21",
+    r"\sum_i x_i y_i": "sum(x ⊙ y)",
+    r"\sum_{i=1}^n \log x_i": "sum(log(x))",
+    "∑_i ∑_j B_ij x_j": "sum((B ⊙ 𝟏xᵀ)𝟏)",
+    r"\frac1n \sum_i (x_i - y_i)^2": "(1 / n)sum((x - y).^2)",
+    "f = x'y": "xᵀy",
+    "A.T.T": "A",
+    "[B, C; C, B]": "[B, C; C, B]",
+    "x - max(x) * ones(n)": "x - max(x)𝟏",
+    "I + B": "I + B",
+    r"\mathbf 1^\top x": "𝟏ᵀx",
+    "vector(1) - x": "1 - x",
+    "√(x'x)": "sqrt(xᵀx)",
+    "sin x'": "sin(xᵀ)",
+}
+
+
+@pytest.mark.parametrize("text", MEANINGS)
+def test_a_text_means(text: str) -> None:
+    assert shown(text) == MEANINGS[text]
+
+
+def test_what_could_be_read_otherwise_is_noted() -> None:
+    for text, words in {
+        "x @ B": "I read x @ B as xᵀB",
+        "1 - x": "I read 1 beside x as an array full of it",
+        "exp(B)": "expm is the function of the matrix",
+        "|B|": "as the determinant",
+    }.items():
+        (note,) = parse(text, DECLARED).notes
+        assert words in note
+    assert parse("x'*B*x", DECLARED).notes == ()
+
+
+def test_evidence_of_one_text_decides_for_both() -> None:
+    variables = {v.name: v for v in DECLARED}
+    for f, claim, expected in [
+        ("sum(B * C)", "2 * B.T", "sum(B ⊙ C)"),
+        ("sum(B * C)", "2*B'", "sum(B C)"),
+        ("sum(B * C)", "2Bᵀ", "sum(B C)"),
+    ]:
+        assert spell(parse_pair(f, claim, variables, "B").f.expr, "unicode") == expected
+    with pytest.raises(FormulaError, match="say which") as caught:
+        parse_pair("sum(B * C)", "2 * B", variables, "B")
+    assert caught.value.repairs == ("B @ C", "B .* C")
+
+
+ERRORS = {
+    "A.T @ P": (ShapeError, "the inner dimensions differ: Aᵀ is n×m, P is n×n", (0, 7), "A @ P"),
+    "2 * A @ (A @ x - z)": (ShapeError, "the inner dimensions differ: A is m×n, A x - z is m×1", (0, 19), "2 * A.T @ (A @ x - z)"),
+    r"A^\top B^{-1}": (ShapeError, "the inner dimensions differ: Aᵀ is n×m, B⁻¹ is n×n", (0, 13), "A B^{-1}"),
+    "A' * B": (ShapeError, "the inner dimensions differ: Aᵀ is n×m, B is n×n", (0, 6), "A*B"),
+    "x + z": (ShapeError, "the shapes differ: x is n×1, z is m×1", (0, 5), None),
+    "A + X'": (ShapeError, "the shapes differ: A is m×n, Xᵀ is n×m", (0, 6), "A + X"),
+    "inv(A)": (ShapeError, "the matrix is not square: A is m×n", (0, 6), "pinv(A)"),
+    "log(det(A))": (ShapeError, "the matrix is not square: A is m×n", (4, 10), None),
+    "x^2": (ShapeError, "a vector has no power 2: x is n×1", (0, 3), "x.^2"),
+    "xᵀ²": (ShapeError, "a vector has no power 2: xᵀ is 1×n", (0, 3), None),
+    "A^2": (ShapeError, "a power needs a square matrix: A is m×n", (0, 3), "A.^2"),
+    "|A|": (ShapeError, "the bars can mean several things: A is m×n", (0, 3), "abs(A)"),
+    "a + B": (ShapeError, "a is a scalar and B is n×n; say which entries it is added to", (0, 5), "a * eye(n)"),
+    "A * x.T + A @ B": (ShapeError, "a matrix and a vector have no product entry by entry: A is m×n, x is n×1", (0, 7), "A @ diag(x)"),
+    "x @ x.T": (FormulaError, "x @ x.T is a number in NumPy and a matrix for columns; say which", (0, 7), "outer(x, x)"),
+    "a/b x": (FormulaError, "it is not clear what the stroke divides by; put parentheses", (0, 5), "a/(b x)"),
+    "B * C": (FormulaError, "B * C can be the product of matrices or the product entry by entry; say which", (0, 5), "B @ C"),
+    r"\frac{x}{y}": (ShapeError, "y is n×1, and nothing divides by an array", (0, 11), "x ⊘ y"),
+    "tr(I)": (FormulaError, "nothing says which size I has; write it, as in eye(n), ones(n) or I_n", (3, 4), None),
+    "siggmoid(x)": (FormulaError, "there is no function siggmoid; did you mean sigmoid", (0, 8), "sigmoid"),
+    "a + Z": (FormulaError, "Z is not declared; declared are A, B, C, P, X, x, y, z, u, a, b", (4, 5), None),
+    "a + (b": (FormulaError, "the formula ends where “)” should follow", (6, 7), None),
+    "a + * b": (FormulaError, "“*” stands where a name, a number or a bracket should follow", (4, 5), None),
+    "a b 2": (FormulaError, "a number stands after a factor without a sign between them", (4, 5), None),
+    "x\0y": (FormulaError, r"the character '\x00' (U+0000) means nothing here", (1, 2), None),
+    r"\nabla a": (FormulaError, r"the command \nabla means nothing here", (0, 6), None),
+    "a / 0": (FormulaError, "a number is divided by zero", (0, 5), None),
+    r"\sum_{i=1}^m x_i": (ShapeError, "the sum ends at m, but there are n entries", (0, 16), None),
+    "sum()": (FormulaError, "sum needs an argument", (0, 5), None),
+}
+
+
+@pytest.mark.parametrize("text", ERRORS)
+def test_an_error_points_at_the_place_and_says_what_would_fit(text: str) -> None:
+    kind, message, span, repair = ERRORS[text]
+    with pytest.raises(FormulaError) as caught:
+        parse(text, DECLARED)
+    error = caught.value
+    assert (type(error), str(error), error.span) == (kind, message, span)
+    assert repair is None or repair in error.repairs
+    assert error.text == text
+    assert error.shown().splitlines()[2].count("^") == max(1, span[1] - span[0])
+
+
+@pytest.mark.parametrize(
+    "text", [text for text, (kind, _, _, repair) in ERRORS.items() if kind is ShapeError and repair and "ones" not in repair]
+)
+def test_every_repair_is_a_formula(text: str) -> None:
+    with pytest.raises(ShapeError) as caught:
+        parse(text, DECLARED)
+    for repair in caught.value.repairs:
+        parse(repair, DECLARED)
+
+
+# --- names that nobody declared, and sizes that nobody gave ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "shapes"),
+    [
+        ("0.5*x'*A*x", "½xᵀA x", {"x": "n 1", "A": "n n"}),
+        ("A*exp(x)", "A exp(x)", {"A": "m n", "x": "n 1"}),
+        ("sin(x)'*y", "sin(x)ᵀy", {"x": "n 1", "y": "n 1"}),
+        ("(y.*v)'*x", "(y ⊙ v)ᵀx", {"y": "n 1", "v": "n 1", "x": "n 1"}),
+        ("a^b", "a^b", {"a": "1 1", "b": "1 1"}),
+        ("norm1(A*x-y)", "‖A x - y‖_1", {"A": "m n", "x": "n 1", "y": "m 1"}),
+        ("norm2(A*x-y)^2", "‖A x - y‖²", {"A": "m n", "x": "n 1", "y": "m 1"}),
+        ("sum(log(exp(-y.*(X*w))+vector(1)))", "sum(log(exp(-y ⊙ X w) + 1))", {"y": "m 1", "X": "m n", "w": "n 1"}),
+        ("tr(A*X'*B*X*C)", "tr(A XᵀB X C)", {"A": "m n", "X": "p n", "B": "p p", "C": "n m"}),
+        ("log(det(inv(X)))", "log det(X⁻¹)", {"X": "n n"}),
+        (r"\alpha x^\top \Sigma^{-1} x", "α xᵀΣ⁻¹x", {"alpha": "1 1", "x": "n 1", "Sigma": "n n"}),
+    ],
+)
+def test_matrixcalculus_org_examples_need_no_declarations(text: str, expected: str, shapes: dict[str, str]) -> None:
+    parsed = parse(text)
+    assert spell(parsed.expr, "unicode") == expected
+    assert {word: f"{v.rows} {v.cols}" for word, v in parsed.variables.items()} == shapes
+
+
+def test_the_convention_for_names() -> None:
+    kinds = {word: kind_of(word) for word in ("a", "g", "h", "x", "A", "W1", "alpha", "Sigma", "x_bar", "dX", "lambda", "ell")}
+    assert [word for word, kind in kinds.items() if kind == "scalar"] == ["a", "g", "alpha", "lambda", "ell"]
+    assert [word for word, kind in kinds.items() if kind == "matrix"] == ["A", "W1", "Sigma", "dX"]
+
+
+def test_sizes_of_a_kronecker_product_are_found_from_all_around() -> None:
+    variables = [
+        variable("A: real(m, n)"),
+        variable("B: real(p, q)"),
+        Variable("Z", Size.of("m") * Size.of("p"), Size.of("n") * Size.of("q")),
+    ]
+    text = r"(I \otimes \mathbf 1^\top) (Z \odot (\mathbf 1 \mathbf 1^\top \otimes B)) (I \otimes \mathbf 1)"
+    expr = parse(text, variables, like=name("A", "m", "n")).expr
+    assert expr.shape == (Size.of("m"), Size.of("n"))
+    assert sorted({str(node.rows) for node in expr.nodes() if node.op in {"eye", "ones"}}) == ["m", "n", "p", "q"]
+    with pytest.raises(FormulaError):
+        parse(text, variables)
+
+
+def test_unknown_sizes() -> None:
+    unknowns = Unknowns()
+    m, n, p = map(Size.of, "mnp")
+    a, b, c = (unknowns.new() for _ in range(3))
+    assert unknowns.same(a * b, m * p)
+    assert unknowns.waiting
+    assert unknowns.same(a, m)
+    assert unknowns.settle() is None
+    assert unknowns.known(b) == p
+    assert unknowns.same(c * 2, n * 4)
+    assert unknowns.known(c) == n * 2
+    assert not unknowns.same(m, n)
+    assert not unknowns.same(unknowns.new() + n, n)
+    proper = unknowns.new(proper=True)
+    assert unknowns.same(unknowns.new(), proper)
+    assert not unknowns.same(proper, ONE)
+
+
+# --- pairs ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_shape_that_a_claim_must_have() -> None:
+    variables = {v.name: v for v in DECLARED}
+    for f, claim, wrt, kind, expected in [
+        ("norm(A @ x - z) ** 2", "2 * A.T @ (A @ x - z)", "x", "gradient", "n 1"),
+        ("A @ x", "A", "x", "jacobian", "m n"),
+        ("x * a", "x", "a", "jacobian", "n 1"),
+        ("sum(B @ B)", "B.T + B.T", "B", "gradient", "n n"),
+        ("A @ x", "A @ dx", "x", "differential", "m 1"),
+    ]:
+        pair = parse_pair(f, claim, variables, wrt)
+        assert (pair.kind, " ".join(map(str, pair.expected)), pair.problem) == (kind, expected, None)
+    hessian = parse_pair("x'*B*x", "B + B'", variables, "x", kind="hessian")
+    assert (hessian.expected, hessian.problem) == ((Size.of("n"), Size.of("n")), None)
+    tangent = parse_pair(r"\log\det P", r"\operatorname{tr}(P^{-1} dP)", variables, "P")
+    assert (tangent.kind, tangent.problem) == ("differential", None)
+
+
+def test_a_claim_whose_shape_is_wrong_is_returned_with_the_problem() -> None:
+    variables = {v.name: v for v in DECLARED}
+    turned = parse_pair("sum(A * A)", "2 * A.T", variables, "A")
+    assert turned.claim is not None
+    assert str(turned.problem) == "the claim is n×m, but m×n was expected"
+    broken = parse_pair("norm(A @ x - z) ** 2", "2 * A @ (A @ x - z)", variables, "x")
+    assert broken.claim is None
+    assert broken.problem is not None
+    assert "2 * A.T @ (A @ x - z)" in broken.problem.repairs
+    with pytest.raises(ShapeError):
+        parse_pair("A @ z", "A", variables, "x")
+    with pytest.raises(FormulaError, match="does not contain"):
+        parse_pair("x'*x", "2*x", None, "y")
+
+
+def test_the_identity_in_a_claim_is_as_large_as_the_variable() -> None:
+    pair = parse_pair("tr(X)", "I", None, "X")
+    assert pair.claim is not None
+    assert pair.claim.expr == filled("eye", "n", "n")
+    zero = parse_pair("tr(B)", "0", {v.name: v for v in DECLARED}, "B")
+    assert zero.claim is not None
+    assert zero.claim.expr == filled("zeros", "n", "n")
+
+
+def test_declarations() -> None:
+    assert variable("K: spd(n)") == Variable("K", Size.of("n"), Size.of("n"), "spd")
+    assert variable("x: real(n)") == Variable("x", Size.of("n"), ONE, "real", one_dimensional=True)
+    assert variable("x:real(n, 1)") == Variable("x", Size.of("n"), ONE, "real")
+    assert variable("a: positive") == Variable("a", domain="positive")
+    for text in ("K", "K: ", "K: spd(n", "K: spd(n, m, k)", "K: spd(2n)", "K: spd(-1)"):
+        with pytest.raises(ValueError, match=r"declared as in|dimension"):
+            variable(text)
+
+
+@pytest.mark.parametrize(
+    ("word", "tex", "plain"),
+    [
+        ("W1", "W_1", "W₁"),
+        ("W_1", "W_1", "W₁"),
+        ("alpha", r"\alpha", "α"),
+        ("lam", r"\lambda", "λ"),
+        ("X_bar", r"\bar X", "X̄"),
+        ("ell_bar", r"\bar\ell", "ℓ̄"),
+        ("W_1_bar", r"\bar W_1", "W̄₁"),
+        ("dX", "dX", "dX"),
+        ("dalpha", r"d\alpha", "dα"),
+        ("dmu_1", r"d\mu_1", "dμ₁"),
+        ("Sigma0", r"\Sigma_0", "Σ₀"),
+        ("y_hat", r"\hat y", "ŷ"),
+        ("delta", r"\delta", "δ"),
+        ("theta12", r"\theta_{12}", "θ₁₂"),
+    ],
+)
+def test_a_name_in_tex_and_in_plain_text(word: str, tex: str, plain: str) -> None:
+    assert (as_tex(word), as_unicode(word)) == (tex, unicodedata.normalize("NFD", plain))
+    for text in (tex, plain, unicodedata.normalize("NFC", plain), word, *surfaces(word)):
+        assert parse(f"{text} + {text}", [Variable(word)]).expr == make("add", name(word), name(word)), text
+
+
+# --- input that means no good ---------------------------------------------------------------------------------------------------
+
+LARGE = [
+    "x + " * 190 + "x",
+    "-" * 190 + "x",
+    "(" * 90 + "x" + ")" * 90,
+    "A⊗" * 9 + "A",
+    "a b " * 99,
+    "B'" * 150 + " x",
+    "sin(" * 90 + "x" + ")" * 90,
+]
+HOSTILE = [
+    "(" * 100_000 + "x" + ")" * 100_000,
+    "(" * 9_000 + "x" + ")" * 9_000,
+    "x+" * 9_000 + "x",
+    "-" * 19_000 + "x",
+    "x" + "'" * 19_000,
+    "A" * 1_000_000,
+    "9" * 1_000_000,
+    "9" * 19_000,
+    "1e999999",
+    "1e-999999",
+    "2^(99999)",
+    "B^999999",
+    "B^(10^9)",
+    "B**99999",
+    "B⊗" * 190 + "B",
+    "kron(" * 90 + "B" + ",B)" * 90 + "@kron(B,B)",
+    "inv(" * 300 + "B" + ")" * 300,
+    r"\frac" * 1_000,
+    r"\frac{" * 90 + "1" + "}{a}" * 89,
+    r"\bar" * 4_000,
+    r"\sqrt{" * 90 + "x" + "}" * 89,
+    "|" * 3_001,
+    "‖" * 3_001,
+    "|x" * 51,
+    "_" * 100,
+    "x_{" + "9" * 5_000 + "}",
+    "x_" + "9" * 50,
+    "x_{" * 50,
+    "ones(999999999999)",
+    "ones(" + "n*" * 80 + "n)",
+    "ones(n - n)",
+    "eye(n)[:,99999999]",
+    "x\0",
+    "x\u202ey",
+    "\ud800",
+    "💥",
+    "Z͑a̴l̷g̶o",
+    "A[" * 90,
+    "[" * 90,
+    "__import__('os').system('x')",
+    "().__class__.__mro__",
+    "lambda x: x",
+    "x if a else y",
+    "{}" * 100,
+    "\\" * 1_000,
+    "e^" * 90 + "e^",
+    "^" * 1_000,
+    "aB" * 5_000,
+    "",
+    " \n\t ",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
+def test_hostile_input_ends_in_an_error_within_a_second(text: str) -> None:
+    start = time.perf_counter()
+    for spelling in (None, *SPELLINGS):
+        with pytest.raises(FormulaError) as caught:
+            parse(text, DECLARED, spelling=spelling)
+        assert 5 < len(str(caught.value)) < 400
+        assert len(caught.value.shown()) < 90_000
+    assert time.perf_counter() - start < 5
+
+
+def test_what_is_large_but_means_something_is_read() -> None:
+    """As much as is read at all goes through printing, comparing and evaluating."""
+    for text in LARGE:
+        parsed = parse(text, DECLARED)
+        assert all(echo(parsed).values())
+        assert parsed.expr == parse(text, DECLARED).expr
+        assert parsed.expr.names
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="AxBa2.1@*+-/^'()|‖[]{}_,= ⊙ᵀ⁻¹\\topbarfracsqrtdetinv𝟏αI&;:√∑", max_size=40))
+def test_no_text_does_anything_but_mean_something_or_raise(text: str) -> None:
+    try:
+        parsed = parse(text, DECLARED)
+    except FormulaError:
+        return
+    for spelled in echo(parsed).values():
+        assert spelled
+
+
+def test_reading_needs_no_jax_and_is_imported_when_it_is_asked_for() -> None:
+    script = (
+        "import sys, matcalc.formula as f; assert 'lark' not in sys.modules; f.parse('x\\'*A*x'); "
+        "assert 'lark' in sys.modules; assert not {'jax', 'torch', 'scipy'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_a_formula_is_read_in_about_a_millisecond() -> None:
+    texts = [(claim["f"], from_sample(claim["vars"]), claim["dims"][0]) for claim in CLAIMS[:200]]
+    best = min(_seconds(texts) for _ in range(3))
+    assert best / len(texts) < 0.003  # on a busy machine
+
+
+def _seconds(texts: list[tuple[str, dict[str, Variable], dict[str, int]]]) -> float:
+    start = time.process_time()
+    for text, variables, sizes in texts:
+        parse(text, variables, spelling="numpy", dimensions=sizes)
+    return time.process_time() - start

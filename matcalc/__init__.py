@@ -13,16 +13,21 @@ from matcalc.verdict import Evidence, Status, Verdict
 
 if TYPE_CHECKING:
     from matcalc.checking import check
+    from matcalc.claims import check_claim
 
-__all__ = ["Array", "Domain", "Evidence", "Linearization", "Rule", "Source", "Status", "Verdict", "__version__", "check"]
+__all__ = ["Array", "Domain", "Evidence", "Linearization", "Rule", "Source", "Status", "Verdict", "__version__", "check", "check_claim"]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`matcalc.check`, brought in when it is first asked for, since it needs NumPy and JAX."""
+    """`matcalc.check` and `matcalc.check_claim`, brought in when they are first asked for, since they need NumPy, and JAX perhaps."""
     if name == "check":
         from matcalc.checking import check
 
         return check
+    if name == "check_claim":
+        from matcalc.claims import check_claim
+
+        return check_claim
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,343 @@
+"""Claims as people type them: a function, a variable and a derivative as text, one at a time or a file of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from matcalc.claims.counterexample import smallest
+from matcalc.claims.deciding import Decision, decide
+from matcalc.claims.explain import Reason, explain
+from matcalc.claims.layers import Layer
+from matcalc.claims.points import Variable
+from matcalc.claims.question import KINDS, Question, all_equal, kind_of, named
+from matcalc.claims.terms import aligned
+from matcalc.claims.verdict import ClaimVerdict
+from matcalc.derivation import derive, differential, hessian, simplified
+from matcalc.formula import names
+from matcalc.formula.expression import Expr, FormulaError
+from matcalc.formula.operations import make
+from matcalc.formula.parsing import Kind, Pair, Parsed, echo, parse, parse_pair
+from matcalc.formula.printing import spell
+from matcalc.formula.size import ONE, Size
+from matcalc.formula.vocabulary import Spelling
+
+Declared = Mapping[str, Any] | Iterable[Any] | None
+TROUBLE = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
+"What computing with somebody's formula may end in; FormulaError is one of them."
+MOST_SIZE = 1000
+LONGEST = 20_000
+"Characters of a formula that are read."
+
+
+def check_claim(
+    f: str,
+    wrt: str,
+    claim: str | None = None,
+    variables: Declared = None,
+    *,
+    kind: str = "auto",
+    dims: Sequence[Mapping[str, int]] | None = None,
+    spelling: Spelling | None = None,
+    seed: int = 0,
+) -> ClaimVerdict:
+    """Whether `claim` is the derivative of `f` with respect to `wrt`; without a claim, what the derivative is, verified.
+
+    `variables` are declarations such as `"K: spd(n)"`, `"A: real(m, n)"`, `"a: positive"`, or a mapping from names to them or to
+    their shapes; names that are not declared follow matrixcalculus.org's convention if none is. `kind` is one of gradient,
+    jacobian, differential (a claim in which dX stands for the differential of X), hessian, or auto. `dims` are the sizes to look
+    at. A wrong claim is a verdict, and so is one whose shapes do not fit; FormulaError is raised for a text that cannot be read,
+    ValueError for a question that makes no sense.
+    """
+    started = time.perf_counter()
+    if kind not in {"auto", *KINDS}:
+        raise ValueError(f"kind is one of auto, {', '.join(KINDS)}, but {kind!r} came")
+    declared = declarations(variables)
+    for text in (f, claim or ""):
+        if len(text) > LONGEST:
+            raise ValueError(f"a formula has at most {LONGEST} characters, but one of {len(text)} came")
+    sizes = _sizes(dims)
+    if claim is None:
+        verdict = _derived(f, wrt, declared, kind, sizes, spelling, seed)
+    else:
+        verdict = _judged(f, wrt, claim, declared, kind, sizes, spelling, seed)
+    return replace(verdict, seconds=time.perf_counter() - started)
+
+
+def declarations(variables: Declared) -> dict[str, names.Variable] | None:
+    """Declarations in any of the forms that are understood, by name; ValueError for one that is none, TypeError for what is no text."""
+    if variables is None:
+        return None
+    items: Iterable[tuple[str, Any]]
+    if isinstance(variables, Mapping):
+        items = variables.items()
+    else:
+        items = (("", each) for each in ([variables] if isinstance(variables, str) else variables))
+    found: dict[str, names.Variable] = {}
+    for name, given in items:
+        if isinstance(given, names.Variable):
+            variable = given
+        elif isinstance(given, str):
+            variable = names.variable(given if ":" in given else f"{name}: {given}")
+        elif isinstance(given, Mapping):
+            variable = names.from_sample({name: given})[name]
+        else:
+            raise TypeError(f'{name or "a variable"} is declared as in "K: spd(n)", but {given!r} came')
+        found[variable.name] = variable
+    return found
+
+
+# --- a claim -----------------------------------------------------------------------------------------------------------------------
+
+
+def _judged(
+    f: str,
+    wrt: str,
+    claim: str,
+    declared: dict[str, names.Variable] | None,
+    kind: str,
+    dims: tuple[dict[str, int], ...],
+    spelling: Spelling | None,
+    seed: int,
+) -> ClaimVerdict:
+    pair = parse_pair(f, claim, declared, wrt, kind=_kind_for_parser(kind), spelling=spelling, dimensions=_named_in(dims))
+    variables = _variables(pair.f.variables, pair.claim.variables if pair.claim else {})
+    variable = named(variables, wrt)
+    spelled = partial(_spelled, spelling=pair.f.spelling, shape_known=False)
+    verdict = ClaimVerdict(f, wrt, claim, kind, "refuted", reading={"f": _echoed(pair.f)}, notes=pair.f.notes)
+    if pair.claim is None:
+        kind = _kind(kind, pair.f.expr, variable, None)
+        verdict = replace(verdict, kind=kind, layers=(Layer("shapes", "different", note=str(pair.problem)),))
+        reasons = _untyped(pair, f, claim, wrt, declared, kind, spelled, seed)
+        verdict = replace(verdict, explanations=reasons)
+    else:
+        kind = _kind(kind, pair.f.expr, variable, pair.claim.expr)
+        question = _complete(Question(pair.f.expr, variable, pair.claim.expr, variables, kind, dims))
+        notes = tuple(dict.fromkeys([*pair.f.notes, *pair.claim.notes]))
+        verdict = replace(verdict, kind=kind, reading={**verdict.reading, "claim": _echoed(pair.claim)}, notes=notes)
+        verdict = judge(question, verdict, spelled, seed)
+    if verdict.right:
+        return replace(verdict, derivative=pair.claim.expr if pair.claim else None, derivative_text=claim)
+    truth = _truth(pair.f.expr, variable, variables, verdict.kind)
+    if truth is None:
+        return verdict
+    return replace(verdict, derivative=truth, derivative_text=spelled(truth))
+
+
+def judge(question: Question, verdict: ClaimVerdict | None = None, spelled: Callable[[Expr], str] = repr, seed: int = 0) -> ClaimVerdict:
+    """The verdict on a typed question, with explanations and a counterexample where it is wrong; `verdict` is what is known before."""
+    verdict = verdict or ClaimVerdict(spelled(question.f), question.wrt.name, spelled(question.claim), question.kind, "inconclusive")
+    decision: Decision = decide(question, seed)
+    notes = (*verdict.notes, *([f"I assumed that {decision.assumed}"] if decision.assumed else []))
+    verdict = replace(verdict, verdict=decision.verdict, reason=decision.reason, layers=decision.layers, notes=notes)
+    if not decision.wrong:
+        return verdict
+    with suppress(*TROUBLE):  # whatever goes wrong in an explanation, the verdict stands
+        verdict = replace(verdict, explanations=explain(question, spelled, seed))
+    with suppress(*TROUBLE):
+        verdict = replace(verdict, counterexample=smallest(question, seed))
+    truth = _truth(question.f, question.wrt, question.variables, question.kind)
+    if truth is not None and truth.shape == question.claim.shape:
+        beside = aligned(question.claim, truth, [v.name for v in question.variables if v.is_symmetric])
+        missing, extra = (tuple(spelled(term) for term in some) for some in (beside.missing, beside.extra))
+        changed = tuple((spelled(claimed), spelled(right)) for claimed, right in beside.changed)
+        verdict = replace(verdict, missing=missing, extra=extra, changed=changed)
+    return replace(verdict, derivative=truth)
+
+
+def _untyped(
+    pair: Pair,
+    f: str,
+    claim: str,
+    wrt: str,
+    declared: dict[str, names.Variable] | None,
+    kind: str,
+    spelled: Callable[[Expr], str],
+    seed: int,
+) -> tuple[Reason, ...]:
+    """Explanations of a claim whose parts do not fit together, found where all dimensions are equal."""
+    problem = str(pair.problem)
+    known = declared if declared is not None else dict(pair.f.variables)
+    one = Size.of("n")
+    by = {name: one for v in known.values() for name in v.rows.names | v.cols.names}
+    equal = {name: replace(v, rows=v.rows.replaced(by), cols=v.cols.replaced(by)) for name, v in known.items()}
+    shape = Reason("shape", problem, 0.0)
+    try:
+        again = parse_pair(f, claim, equal, wrt, kind=_kind_for_parser(kind), spelling=pair.f.spelling)
+    except FormulaError:
+        return (shape,)
+    if again.claim is None:
+        return (shape,)
+    variables = _variables(again.f.variables, again.claim.variables)
+    question = Question(again.f.expr, named(variables, wrt), again.claim.expr, variables, kind)
+    question = all_equal(question)
+    if not question.fits():
+        return (shape,)
+    with suppress(*TROUBLE):
+        return explain(question, spelled, seed, untyped=problem)
+    return (shape,)
+
+
+# --- without a claim -----------------------------------------------------------------------------------------------------------------
+
+
+def _derived(
+    f: str,
+    wrt: str,
+    declared: dict[str, names.Variable] | None,
+    kind: str,
+    dims: tuple[dict[str, int], ...],
+    spelling: Spelling | None,
+    seed: int,
+) -> ClaimVerdict:
+    parsed: Parsed = parse(f, declared, spelling=spelling, dimensions=_named_in(dims))
+    variables = _variables(parsed.variables)
+    variable = named(variables, wrt)
+    kind = _kind(kind, parsed.expr, variable, None)
+    truth = _truth(parsed.expr, variable, variables, kind, strict=True)
+    spelled = partial(_spelled, spelling=parsed.spelling)
+    verdict = ClaimVerdict(f, wrt, None, kind, "inconclusive", reading={"f": _echoed(parsed)}, notes=parsed.notes)
+    if truth is None:
+        return replace(verdict, reason="this derivative cannot be written in matrix form")
+    question = _complete(Question(parsed.expr, variable, truth, variables, kind, dims))
+    found = judge(question, verdict, spelled, seed)
+    if found.verdict == "refuted":
+        found = replace(found, verdict="inconclusive", reason="the derivation did not stand the test", explanations=(), counterexample=None)
+    return replace(found, derivative=truth, derivative_text=spelled(truth))
+
+
+def _truth(f: Expr, wrt: names.Variable, variables: Iterable[Variable], kind: str, *, strict: bool = False) -> Expr | None:
+    """The right derivative, in the form that a person would write; None (or FormulaError, where that is asked) where there is none."""
+    symmetric = [v.name for v in variables if v.is_symmetric]
+    try:
+        match kind:
+            case "hessian":
+                return hessian(f, wrt.name, symmetric)
+            case "differential":
+                return differential(f, wrt.name, symmetric)
+            case _:
+                found = derive(f, wrt.name, symmetric, checked=False).gradient
+                if kind != "jacobian" or not f.is_scalar or wrt.rows == wrt.cols == ONE:
+                    return found
+                return simplified(make("transpose", found if wrt.cols == ONE else make("vec", found)), frozenset(symmetric))
+    except TROUBLE:
+        if strict:
+            raise
+        return None
+
+
+# --- a file of claims ------------------------------------------------------------------------------------------------------------------
+
+
+def check_file(path: str | Path, *, seed: int = 0) -> Iterator[dict[str, Any]]:
+    """The verdicts on a file of claims, a JSON list in the format of the benchmark, one object for each entry in order.
+
+    An entry that cannot be judged gives an object with the verdict `inconclusive` and an `error`, and the run goes on. ValueError
+    if the file is no list.
+    """
+    entries = json.loads(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(entries, list):
+        raise ValueError(f"{path} must hold a JSON list of claims, but it holds {type(entries).__name__}")  # noqa: TRY004  (a file's fault)
+    for number, entry in enumerate(entries):
+        yield check_entry(entry, str(number), seed=seed).json()
+
+
+def check_entry(entry: Any, default: str = "", *, seed: int = 0) -> ClaimVerdict:
+    """The verdict on one entry of a file; never raises for what stands in it."""
+    if not isinstance(entry, Mapping):
+        return _not_judged({}, default, f"an entry must be an object, but {type(entry).__name__} came")
+    given = cast("Mapping[str, Any]", entry)
+    name = str(given.get("id", default))
+    absent = [word for word in ("f", "wrt") if not isinstance(given.get(word), str)]
+    if absent:
+        return _not_judged(given, name, f"the entry has no {' and no '.join(absent)}")
+    try:
+        found = check_claim(
+            given["f"],
+            given["wrt"],
+            given.get("claim"),
+            given.get("vars"),
+            kind=given.get("kind", "auto"),
+            dims=given.get("dims"),
+            seed=seed,
+        )
+    except Exception as error:  # noqa: BLE001  (whatever stands in a file of somebody's, the others are judged)
+        return _not_judged(given, name, str(error).partition("\n")[0] or type(error).__name__)
+    return replace(found, id=name)
+
+
+def _not_judged(entry: Mapping[str, Any], name: str, error: str) -> ClaimVerdict:
+    text = {word: str(entry.get(word, "")) for word in ("f", "wrt", "claim")}
+    return ClaimVerdict(text["f"], text["wrt"], text["claim"], "auto", "inconclusive", reason=error, id=name, error=error)
+
+
+# --- sizes -------------------------------------------------------------------------------------------------------------------
+
+
+def _sizes(dims: Any) -> tuple[dict[str, int], ...]:
+    """The sizes to look at; ValueError for what is none."""
+    given: Any = [] if dims is None else dims
+    if not isinstance(given, (list, tuple)) or not all(isinstance(each, Mapping) for each in cast("list[Any]", given)):
+        raise ValueError(f'dims is a list of sizes such as [{{"m": 3, "n": 4}}], but {dims!r} came')
+    found: list[dict[str, Any]] = [dict(each) for each in cast("list[Any]", given)]
+    for sizes in found:
+        for name, size in sizes.items():
+            if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MOST_SIZE:
+                raise ValueError(f"{name} must be a whole number from 1 to {MOST_SIZE}, but {size!r} came")
+    return tuple(found)
+
+
+def _complete(question: Question) -> Question:
+    """The question, if its sizes are told for all dimensions; ValueError otherwise."""
+    for sizes in question.dims:
+        if missing := [name for name in question.names if name not in sizes]:
+            raise ValueError(f"dims must tell {' and '.join(missing)} too, but only {', '.join(sizes) or 'nothing'} came")
+    return question
+
+
+# --- small things ------------------------------------------------------------------------------------------------------------------------
+
+
+def _spelled(expr: Expr, *, spelling: Spelling, shape_known: bool = False) -> str:
+    """An expression in somebody's own spelling."""
+    try:
+        return spell(expr, spelling, shape_known=shape_known)
+    except (FormulaError, KeyError):
+        return repr(expr)
+
+
+def _echoed(parsed: Parsed) -> dict[str, str]:
+    """What was read, in all spellings."""
+    return {str(spelling): text for spelling, text in echo(parsed).items()}
+
+
+def _variables(*found: Mapping[str, names.Variable]) -> tuple[Variable, ...]:
+    """The inputs of both texts; differentials are none."""
+    together = {name: v for some in found for name, v in some.items()}
+    return tuple(Variable.of(v) for name, v in together.items() if not (name[0] == "d" and name[1:] in together))
+
+
+def _kind(kind: str, f: Expr, wrt: Variable, claim: Expr | None) -> str:
+    """What is meant: a derivative by a number has the shape of f, whatever it is called; ValueError for a gradient of an array."""
+    if kind in {"gradient", "hessian"} and not f.is_scalar:
+        raise ValueError(f"a {kind} is of a scalar, but f is {f.rows}×{f.cols}; ask for a jacobian")
+    if kind == "auto" or (kind in {"jacobian", "derivative"} and not f.is_scalar):
+        return kind_of(f, wrt, claim if kind == "auto" else None)
+    return kind
+
+
+def _kind_for_parser(kind: str) -> Kind:
+    return cast("Kind", "jacobian" if kind == "derivative" else kind)
+
+
+def _named_in(dims: Iterable[Mapping[str, int]]) -> list[str]:
+    return list(dict.fromkeys(name for sizes in dims for name in sizes))
+
+
+__all__ = ["check_claim", "check_entry", "check_file", "declarations", "judge"]

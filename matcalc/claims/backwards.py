@@ -1,0 +1,110 @@
+"""Explanations by the way back: its last steps are missing, it led to another variable, or one of its rules was wrong."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from matcalc.claims.bench import BROKEN, others
+from matcalc.claims.mistakes import mistaken
+from matcalc.claims.search import COSTS, Reason, Search
+from matcalc.claims.truth import symmetric_part
+from matcalc.derivation.reverse import backward
+from matcalc.formula.expression import Expr
+from matcalc.formula.operations import make
+
+
+def interior(search: Search) -> None:
+    """The adjoint of a part of the function: the last steps are missing."""
+    target = search.question.target
+    seen: set[Expr] = set()
+    for form in dict.fromkeys((search.f, target)):
+        for visit in backward(form, list(form.names), seed=search.bench.seed):
+            node = visit.node
+            if node in seen or node == form:
+                continue
+            seen.add(node)
+            if node.op == "name":
+                continue
+            for factor in (False, True):
+                c = _adjoint_is_claimed(search, visit.adjoint, factor=factor)
+                if c is None or (c == 1 and factor):
+                    continue
+                depends = search.question.wrt.name in node.names
+                steps = f": the steps from there to {search.question.wrt.name} are missing" if depends else ""
+                extra = "" if c == 1 else f", times {c}"
+                shown = search.spell(node)
+                more = (0.0 if depends else 0.4) + (0.5 if c != 1 else 0.0)
+                search.add("chain_missing", f"the claim is the derivative with respect to {shown}{extra}{steps}", more, about=shown)
+                break
+
+
+def _adjoint_is_claimed(search: Search, adjoint: Expr, *, factor: bool) -> Fraction | None:
+    if not search.question.target.is_scalar and search.question.kind == "derivative":
+        return None
+    wanted = search.bench.points[0].claimed
+    try:
+        first = search.bench.adjoint(adjoint, search.bench.points[0])
+    except BROKEN:
+        return None
+    if first.shape != wanted.shape and first.size != wanted.size:
+        return None
+    return search.bench.is_claimed(adjoint, factor=factor)
+
+
+def outer_steps(search: Search) -> None:
+    """The derivative of a part of the function: the first steps are missing."""
+    name = search.question.wrt.name
+    if not search.f.is_scalar:
+        return
+    for node in search.f.nodes():
+        if node == search.f or name not in node.names or node.op in {"name", "transpose", "neg"} or search.late:
+            continue
+        inner = search.bench.derived(of=node if node.is_scalar else make("sum", node))
+        c = None if inner is None else search.first_ratio(inner)
+        if c is not None and search.bench.is_claimed(inner, factor=True) == c:
+            shown = search.spell(node)
+            what = shown if node.is_scalar else f"the sum of {shown}"
+            extra = "" if c == 1 else f", times {c}"
+            kind = "outer_chain" if node.is_scalar else "chain_missing"
+            more = 0.3 if c == 1 else 0.6
+            search.add(kind, f"the claim is the derivative of {what}{extra}: what comes after it is left out", more, about=shown)
+
+
+def variables(search: Search) -> None:
+    """The derivative with respect to another variable."""
+    for v in others(search.question):
+        if v.name not in search.f.names:
+            continue
+        other = search.bench.derived(by=v.name)
+        for factor in (False, True):
+            c = None if other is None else _adjoint_is_claimed(search, other, factor=factor)
+            if c is not None and not (c == 1 and factor):
+                extra = "" if c == 1 else f", times {c}"
+                search.add(
+                    "wrong_variable",
+                    f"the claim is the derivative with respect to {v.name}{extra}",
+                    0.0 if c == 1 else 0.5,
+                    about=v.name,
+                )
+
+
+def mistakes(search: Search) -> None:
+    """One rule of differentiation used wrongly."""
+    symmetric = search.question.kind == "gradient" and search.question.wrt.is_symmetric
+    for mistake, node, wrong in mistaken(search.bench):
+        if search.late:
+            return
+        for form in [wrong, symmetric_part(wrong)] if symmetric else [wrong]:
+            c = search.first_ratio(form)
+            if c is None or search.bench.is_claimed(form, factor=True) != c:
+                continue
+            shown = search.spell(node)
+            says = mistake.says.format(node=shown)
+            if c == 1:
+                search.add(mistake.kind, says, mistake.cost, about=shown)
+            else:
+                more = mistake.cost + 0.5
+                search.doubtful.append(
+                    Reason(mistake.kind, f"{says}, and there is a factor {c} besides", COSTS[mistake.kind] + more, shown)
+                )
+            break

@@ -1,0 +1,221 @@
+"""A claim in floats: what it says, what is true, and what any other derivative would say, at points of three sizes.
+
+An explanation is another derivative that turns out to be what was claimed, or another claim that turns out to be true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+
+import numpy as np
+
+from matcalc.claims.layers import difference, float_points, sizes_for
+from matcalc.claims.points import Floats, Sizes, Variable
+from matcalc.claims.question import Question
+from matcalc.claims.truth import symmetric_part
+from matcalc.derivation.adjoints import Pull, shares
+from matcalc.derivation.building import UNIT, zero
+from matcalc.derivation.reverse import backward, prepared
+from matcalc.formula.expression import Expr, FormulaError
+from matcalc.formula.operations import Point, evaluate, filled, name
+
+FITS = 1e-8
+"Relative distance below which two derivatives are the same in floats."
+SIZES, POINTS = 3, 3
+SEED = "seed bar"
+"The adjoint that a function of many entries is given from outside."
+LARGE = 1e9
+BROKEN = (np.linalg.LinAlgError, ArithmeticError, ValueError, KeyError, IndexError)
+
+
+@dataclass(eq=False)
+class At:
+    """A point, and what is known there."""
+
+    sizes: Sizes
+    inputs: dict[str, Floats]
+    point: Point
+    claimed: Floats = field(default_factory=lambda: np.zeros(()))
+    true: Floats = field(default_factory=lambda: np.zeros(()))
+
+
+@dataclass(eq=False)
+class Bench:
+    """A question and its points."""
+
+    question: Question
+    points: list[At]
+
+    @property
+    def claim(self) -> Expr:
+        """What is claimed."""
+        return self.question.claim
+
+    # --- derivatives as expressions -----------------------------------------------------------------------------------------------
+
+    @property
+    def seed(self) -> Expr:
+        """What comes in from outside."""
+        target = self.question.target
+        return UNIT if target.is_scalar else name(SEED, *target.shape)
+
+    def derived(self, *, of: Expr | None = None, by: str | None = None, pull: Pull = shares) -> Expr | None:
+        """The derivative (its adjoint, for a function of many entries) by rules that may be wrong; None where they lead nowhere."""
+        f = prepared(of or self.question.target)
+        by = by or self.question.wrt.name
+        try:
+            for visit in backward(f, [by], seed=self.seed, pull=pull):
+                if visit.node.op == "name":
+                    return visit.adjoint
+        except FormulaError:
+            return None
+        variable = next((v for v in self.question.variables if v.name == by), None)
+        return zero(variable.expr) if variable else None
+
+    @cached_property
+    def derivative(self) -> Expr | None:
+        """The true derivative; None where there is no rule for it."""
+        found = self.derived()
+        symmetric = self.question.kind == "gradient" and self.question.wrt.is_symmetric
+        return symmetric_part(found) if symmetric and found is not None else found
+
+    # --- numbers ------------------------------------------------------------------------------------------------------------------
+
+    def adjoint(self, expr: Expr, at: At) -> Floats:
+        """A derivative from its adjoint: itself, or for a function of many entries one row for each seed."""
+        target = self.question.target
+        if target.is_scalar:
+            gradient_ = value(expr, at.point)
+            return gradient_.T.reshape(1, -1) if self.question.kind == "jacobian" else gradient_
+        rows, cols = (size.at(at.sizes) for size in target.shape)
+        found: list[Floats] = []
+        for k in range(rows * cols):
+            e = np.zeros((rows, cols))
+            e[k % rows, k // rows] = 1.0
+            values = dict(at.point.values)
+            here = Point({**at.point.inputs, SEED: e if rows * cols > 1 else e.reshape(())}, at.sizes, at.point.like, values)
+            found.append(value(expr, here))
+        if self.question.kind == "derivative":
+            return np.array([float(x) for x in found]).reshape(cols, rows).T
+        return np.array([np.asarray(x).T.ravel() for x in found])
+
+    def claimed(self, expr: Expr, at: At) -> Floats:
+        """What an expression says where it is taken for the derivative; a differential entry by entry."""
+        if self.question.kind != "differential":
+            return value(expr, at.point)
+        x = at.inputs[self.question.wrt.name]
+        columns: list[Floats] = []
+        for k in range(x.size):
+            e = np.zeros(x.size)
+            e[k] = 1.0
+            dX = e.reshape(x.T.shape).T
+            here = Point({**at.point.inputs, self.question.moved: dX}, at.sizes, at.point.like)
+            columns.append(value(expr, here).T.ravel())
+        J = np.array(columns).T
+        return J.reshape(x.T.shape).T if self.question.target.is_scalar else J
+
+    def at(self, sizes: Sizes, inputs: dict[str, Floats]) -> At | None:
+        """Both sides at a point; None where one of them is undefined, or too large to be compared."""
+        at = At(sizes, inputs, Point(inputs, sizes, np.zeros(())))
+        try:
+            at.claimed = self.claimed(self.claim, at)
+            at.true = self.adjoint(self.derivative, at) if self.derivative is not None else _by_differences(self.question, at)
+        except BROKEN:
+            return None
+        fine = np.all(np.isfinite(at.claimed)) and np.all(np.isfinite(at.true))
+        return at if fine and max(np.max(np.abs(at.claimed), initial=0), np.max(np.abs(at.true), initial=0)) < LARGE else None
+
+    # --- comparisons --------------------------------------------------------------------------------------------------------------
+
+    def is_claimed(self, expr: Expr | None, *, factor: bool = False) -> Fraction | None:
+        """The constant (1, unless `factor`) that makes what is claimed of another derivative; None if there is none."""
+        return None if expr is None else self.equal(lambda at: self.adjoint(expr, at), lambda at: at.claimed, factor=factor)
+
+    def is_true(self, expr: Expr | None, *, factor: bool = False) -> Fraction | None:
+        """The constant that makes the truth of another claim."""
+        return None if expr is None else self.equal(lambda at: self.claimed(expr, at), lambda at: at.true, factor=factor)
+
+    def equal(self, made: Callable[[At], Floats], wanted: Callable[[At], Floats], *, factor: bool = False) -> Fraction | None:
+        """The constant c with c made = wanted at all points: 1, or a simple one."""
+        c: Fraction | None = None if factor else Fraction(1)
+        with np.errstate(all="ignore"):
+            for at in self.points:
+                try:
+                    a, b = np.asarray(made(at)), np.asarray(wanted(at))
+                except BROKEN:
+                    return None
+                if a.shape != b.shape and not (a.size == b.size and 1 in a.shape and 1 in b.shape):
+                    return None
+                a = a.reshape(b.shape)
+                if c is None:
+                    c = simple(float(np.sum(a * b) / np.sum(a * a))) if np.any(a) else None
+                    if c is None or not c:
+                        return None
+                if not close(float(c) * a, b):
+                    return None
+        return c if self.points else None
+
+
+def value(expr: Expr, point: Point) -> Floats:
+    """The value of an expression in floats."""
+    return np.asarray(evaluate(expr, point), dtype=np.float64)
+
+
+def close(a: Floats, b: Floats) -> bool:
+    """Whether two arrays of one shape are equal but for rounding."""
+    size = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
+    return bool(np.all(np.isfinite(a)) and float(np.max(np.abs(a - b), initial=0.0)) <= FITS * size + 1e-300)
+
+
+def simple(c: float) -> Fraction | None:
+    """The simple fraction that a float is, or None."""
+    if not np.isfinite(c) or abs(c) > 1e4:
+        return None
+    found = Fraction(c).limit_denominator(24)
+    return found if abs(float(found) - c) <= 1e-7 * max(1.0, abs(c)) else None
+
+
+# --- setting it up ---------------------------------------------------------------------------------------------------------------
+
+
+def bench(question: Question, seed: int = 0) -> Bench:
+    """A claim at points of a few sizes, smaller ones first."""
+    rng = np.random.default_rng([seed, 65])
+    found = Bench(question, [])
+    sizes_seen = 0
+    with np.errstate(all="ignore"):
+        for sizes in sizes_for(question):
+            here = [at for inputs in float_points(question, sizes, rng, POINTS) if (at := found.at(sizes, inputs)) is not None]
+            found.points += here
+            sizes_seen += bool(here)
+            if sizes_seen == SIZES:
+                break
+    found.points.sort(key=lambda at: sum(at.sizes.values()))
+    return found
+
+
+def _by_differences(question: Question, at: At) -> Floats:
+    """The derivative in floats, entry by entry, for what has no rule."""
+    x = at.inputs[question.wrt.name]
+    columns: list[Floats] = []
+    for k in range(x.size):
+        e = np.zeros(x.size)
+        e[k] = 1.0
+        slope, _ = difference(question.target, at.inputs, question.wrt.name, e.reshape(x.T.shape).T, at.sizes)
+        columns.append(np.asarray(slope).T.ravel())
+    J = np.array(columns).T
+    if question.kind == "derivative":
+        return J.reshape(tuple(reversed([size.at(at.sizes) for size in question.target.shape]))).T
+    return J.reshape(x.T.shape).T if question.target.is_scalar else J
+
+
+def others(question: Question, *, like: Iterable[Variable] = ()) -> list[Variable]:
+    """The variables other than the one that is differentiated by."""
+    skipped = {question.wrt.name, *(v.name for v in like)}
+    return [v for v in question.variables if v.name not in skipped]
+
+
+__all__ = ["At", "Bench", "bench", "close", "filled", "others", "simple", "value"]

@@ -1,0 +1,206 @@
+"""The search for explanations: a refuted claim at its points, what has been found, and the ways to try what may be meant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from matcalc.claims.bench import BROKEN, At, bench, close, simple
+from matcalc.claims.edits import Edit
+from matcalc.claims.layers import sizes_for, work
+from matcalc.claims.points import Floats, Sizes, at_random
+from matcalc.claims.question import Question
+from matcalc.derivation.reverse import prepared
+from matcalc.formula.expression import Expr, FormulaError
+
+Spell = Callable[[Expr], str]
+Change = Callable[[dict[str, Floats], Sizes], dict[str, Floats] | None]
+"Moves a point into a smaller set, or refuses it by None."
+
+COSTS = {
+    "shape": 0.0,
+    "sign": 1.0,
+    "dimension_factor": 1.1,
+    "scalar_factor": 1.15,
+    "symmetric_treatment": 1.2,
+    "layout": 1.3,
+    "transpose": 1.3,
+    "missing_term": 1.5,
+    "term_sign": 1.6,
+    "inverse_rule": 1.7,
+    "outer_chain": 1.8,
+    "elementwise_derivative": 1.9,
+    "chain_missing": 2.0,
+    "inner_transpose": 2.1,
+    "elementwise_vs_matrix": 2.2,
+    "product_order": 2.3,
+    "wrong_variable": 2.35,
+    "wrong_operand": 2.4,
+    "symmetric_assumption": 2.6,
+    "term_factor": 2.7,
+    "domain": 2.8,
+    "other": 9.0,
+}
+"The classes of mistakes, and how dear an explanation by each is: shortest repair first."
+BUDGET = 3.0
+"Seconds after which explanations stop; counted work is what keeps them below a tenth of that, so that answers are always the same."
+MOST_WORK = 1e6
+"Multiplications that one evaluation may take."
+MOST_EDITS = 300
+"Changes of one kind that are tried."
+DRAWN = 24
+"Points that are drawn to be in a smaller set."
+SOME = 4
+"Explanations of one class that are told."
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One explanation: its class, a sentence, what it is about, and what would have to be done."""
+
+    kind: str
+    message: str
+    cost: float
+    about: str = ""  # the path, node, factor or condition
+    repair: str = ""  # the right formula that is one change away, in the user's spelling
+
+    def to_json(self) -> dict[str, str]:
+        """As the claims file has it."""
+        return {"class": self.kind, "message": self.message, "about": self.about, "repair": self.repair}
+
+
+class Search:
+    """What is known about a refuted claim, and what was found out about it."""
+
+    def __init__(self, question: Question, spell: Spell, seed: int) -> None:
+        self.question = question
+        self.spell = spell
+        self.seed = seed
+        self.found: list[Reason] = []
+        self.doubtful: list[Reason] = []  # told only where nothing simpler fits
+        self.deep = True
+        self.right_here = False  # as a claim may be where all dimensions are equal
+        self.doubled = False  # whether one of two paths is taken twice, as it may be where a matrix is symmetric
+        self.started = time.perf_counter()
+
+    def add(self, kind: str, message: str, more: float = 0.0, about: str = "", repair: Expr | None = None) -> None:
+        """Note an explanation."""
+        self.found.append(Reason(kind, message, COSTS[kind] + more, about, "" if repair is None else self.spell(repair)))
+
+    @property
+    def late(self) -> bool:
+        """Whether no more time is left."""
+        return time.perf_counter() - self.started > BUDGET
+
+    def told(self) -> tuple[Reason, ...]:
+        """The explanations in order, each message once, few of each class."""
+        chosen: list[Reason] = []
+        for reason in sorted(self.found, key=lambda r: r.cost):
+            if any(r.message == reason.message for r in chosen) or sum(r.kind == reason.kind for r in chosen) >= SOME:
+                continue
+            chosen.append(reason)
+        if all(reason.kind == "domain" for reason in chosen):
+            chosen.append(Reason("other", "none of the usual mistakes leads to it", COSTS["other"]))
+        return tuple(chosen)
+
+    @property
+    def explained(self) -> bool:
+        """Whether anything but a smaller set was found."""
+        return any(r.kind not in {"shape", "domain"} for r in self.found)
+
+    def holds_where(self, change: Change) -> bool:
+        """Whether the claim is right in a smaller set, where there is something to be right about.
+
+        `change` moves a point into the set, or refuses it by None.
+        """
+        good, anything = 0, False
+        all_sizes = {tuple(at.sizes.items()): at.sizes for at in self.bench.points}
+        for sizes in all_sizes.values():
+            seen = 0
+            for inputs in self.inputs(sizes):
+                moved = change(inputs, sizes)
+                at = None if moved is None else self.bench.at(sizes, moved)
+                if at is None:
+                    continue
+                if at.true.shape != at.claimed.shape or not close(at.true, at.claimed):
+                    return False
+                anything = anything or bool(np.any(at.true))
+                seen += 1
+                if seen == 2:
+                    break
+            good += seen
+        return good >= 3 and anything
+
+    def inputs(self, sizes: Sizes) -> Iterator[dict[str, Floats]]:
+        """Points of these sizes: those there are, then others."""
+        yield from (at.inputs for at in self.bench.points if at.sizes == sizes)
+        rng = np.random.default_rng([self.seed, 66])
+        yield from (at_random(self.question.variables, sizes, rng) for _ in range(DRAWN))
+
+    def safe(self, expr: Expr, at: At) -> Floats | None:
+        """A derivative at a point; None where it is undefined."""
+        try:
+            return self.bench.adjoint(expr, at)
+        except BROKEN:
+            return None
+
+    def first_ratio(self, derivative: Expr) -> Fraction | None:
+        """The constant by which the claim is this derivative at the first point."""
+        at = self.bench.points[0]
+        made = self.safe(derivative, at)
+        if made is None or made.shape != at.claimed.shape or not np.any(made):
+            return None
+        c = simple(float(np.sum(made * at.claimed) / np.sum(made * made)))
+        return c if c and close(float(c) * made, at.claimed) else None
+
+    def first_fits(self, derivative: Expr) -> bool:
+        """Whether the claim is this derivative at the first point."""
+        at = self.bench.points[0]
+        made = self.safe(derivative, at)
+        return made is not None and made.shape == at.claimed.shape and close(made, at.claimed)
+
+    def first_is_true(self, claim: Expr) -> bool:
+        """Whether another claim is right at the first point."""
+        at = self.bench.points[0]
+        try:
+            made = self.bench.claimed(claim, at)
+        except (*BROKEN, FormulaError):
+            return False
+        return made.size == at.true.size and close(made.reshape(at.true.shape), at.true)
+
+    def repaired(self, kind: str, changed: Iterator[Edit], says: str, more: float = 0.0) -> bool:
+        """Every edit of the claim that makes it right."""
+        any_found = False
+        for count, edit in enumerate(changed):
+            if self.late or count > MOST_EDITS:
+                break
+            if self.first_is_true(edit.expr) and self.bench.is_true(edit.expr) is not None:
+                old, new = self.spell(edit.old), self.spell(edit.new)
+                self.add(kind, says.format(old=old, new=new), more + 0.003 * len(old), about=old, repair=edit.expr)
+                any_found = True
+        return any_found
+
+    def run(self, tests: Sequence[Callable[[Search], None]]) -> None:
+        """Tests, one after the other, as long as there is time."""
+        sizes = next(sizes_for(self.question), {})
+        if max(work(self.question.target, sizes), work(self.question.claim, sizes)) > MOST_WORK:
+            return
+        self.bench = bench(self.question, self.seed)
+        if not self.bench.points:
+            self.add("other", "the claim is defined at no point that was tried, where the function has a derivative")
+            return
+        self.f = prepared(self.question.target)
+        if self.question.fits() and self.bench.is_true(self.question.claim):
+            self.right_here = True
+            return
+        with np.errstate(all="ignore"):
+            for test in tests:
+                if self.late:
+                    break
+                with suppress(FormulaError):  # an operation without a rule: the tests that need none go on
+                    test(self)

@@ -1,4 +1,4 @@
-"""The command line: list, show, verify.
+"""The command line: list, show, verify; what is about formulas stands in `commands`.
 
 Data goes to stdout, progress and problems to stderr. Exit status: 0 all verified, 1 a rule is not, 2 wrong usage or settings,
 3 a fault of matcalc itself, 5 nothing selected, 130 interrupted. What verifies and what draws is imported by the command that
@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from matcalc import config, session
+from matcalc.commands import COMMANDS
 from matcalc.particulars import versions
+from matcalc.refusal import BROKEN, FAILED, INTERRUPTED, NOTHING_SELECTED, Refusal
 from matcalc.verdict import Run, Status
 
 if TYPE_CHECKING:
@@ -36,15 +38,8 @@ if TYPE_CHECKING:
     from matcalc.catalogue import AnyRule, Catalogue
     from matcalc.verdict import Verdict
 
-FAILED, MISUSED, BROKEN, NOTHING_SELECTED, INTERRUPTED = 1, 2, 3, 5, 130
 COLOURS = {Status.PROVED: "green", Status.VERIFIED: "green", Status.REFUTED: "red", Status.INCONCLUSIVE: "yellow", Status.VACUOUS: "yellow"}
 WORST_FIRST = (Status.REFUTED, Status.INCONCLUSIVE, Status.VACUOUS)
-
-
-class Refusal(click.ClickException):
-    """What was asked for cannot be done, in one sentence."""
-
-    exit_code = MISUSED
 
 
 class Commands(click.Group):
@@ -89,6 +84,10 @@ def main(ctx: click.Context) -> None:
         raise Refusal(str(error)) from None
     targets = {"targets": settings["targets"]} if "targets" in settings else {}
     ctx.default_map = {"verify": settings, "list": targets, "show": targets}
+
+
+for command in COMMANDS:
+    main.add_command(command)
 
 
 # --- which rules ------------------------------------------------------------------------------------------------------------
@@ -432,8 +431,8 @@ def _kill_scores(run: Run) -> Iterator[str]:
         yield f"{killed} of {total} wrong versions refuted; {same} edits changed nothing, {unreached} stand where no case comes by"
 
 
-def _summary(run: Run) -> Iterator[str]:
-    """What a run found out, worst first."""
+def _findings(run: Run) -> Iterator[str]:
+    """What was found out about rules that are not good, worst first."""
     from matcalc.report.words import sentences
 
     for status in WORST_FIRST:
@@ -445,9 +444,18 @@ def _summary(run: Run) -> Iterator[str]:
                 for sentence in sentences(verdict):
                     yield f"{'':12}  {sentence}"
                 yield f"{'':12}  {verdict.file}:{verdict.line}"
+
+
+def _summary(run: Run) -> Iterator[str]:
+    """What a run found out, worst first."""
+    from matcalc.report.words import executed
+
+    yield from _findings(run)
     for problem in run.problems:
         yield f"{click.style('problem     ', fg='red')}  {problem.sentence}"
     yield from _kill_scores(run)
+    if said := executed([one for verdict in run.verdicts for one in verdict.statements]):
+        yield said
     counts = Counter(verdict.status for verdict in run.verdicts)
     line = _counted(counts) or "nothing verified"
     if run.problems:

@@ -12,7 +12,10 @@ from html import escape
 from math import isfinite
 from typing import Any, TypeVar
 
-SCHEMA_VERSION = 2
+from matcalc.graph import Graph
+from matcalc.graph import from_json as graph_from_json
+
+SCHEMA_VERSION = 3
 Made = TypeVar("Made")
 
 
@@ -124,6 +127,17 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class Statement:
+    """One printed equation of a rule, executed beside its code."""
+
+    tex: str
+    line: int  # the display that it stands in, from 0
+    status: Status  # verified: both sides agree, or it defines what others need; refuted; vacuous: it could not be executed
+    error: float | None = None  # largest relative difference of its sides; None for a definition
+    note: str = ""  # why it could not be executed
+
+
+@dataclass(frozen=True)
 class Digits:
     """How many decimal digits survive in a shorter floating-point format, at the same inputs."""
 
@@ -176,6 +190,8 @@ class Verdict:
     census: tuple[Coverage, ...] = ()
     digits: tuple[Digits, ...] = ()
     wrong: WrongVersions | None = None  # of a run that asked for them
+    statements: tuple[Statement, ...] = ()  # the printed equations, executed
+    graph: Graph | None = None  # of the printed value, at a small point
 
     @property
     def margin(self) -> float:
@@ -307,6 +323,8 @@ def _verdict(data: dict[str, Any]) -> Verdict:
         census=tuple(Coverage(**c) for c in data["census"]),
         digits=tuple(_digits(d) for d in data["digits"]),
         wrong=_wrong(data["wrong"]) if data["wrong"] else None,
+        statements=tuple(_statement(s) for s in data["statements"]),
+        graph=graph_from_json(data["graph"]) if data["graph"] else None,
     )
 
 
@@ -319,6 +337,10 @@ def _evidence(data: dict[str, Any]) -> Evidence:
 def _wrong(data: dict[str, Any]) -> WrongVersions:
     kinds = {kind: tuple(counts) for kind, counts in data["kinds"].items()}
     return _made(WrongVersions, data, kinds=kinds, survivors=tuple(data["survivors"]), seconds=_numbers(data["seconds"]))
+
+
+def _statement(data: dict[str, Any]) -> Statement:
+    return _made(Statement, data, status=Status(data["status"]), error=None if data["error"] is None else _numbers(data["error"]))
 
 
 def _digits(data: dict[str, Any]) -> Digits:

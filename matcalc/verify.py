@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from matcalc import diagnose, factors, precision, proof, second, special
+from matcalc import diagnose, factors, precision, proof, second, special, statements
 from matcalc import property as properties
 from matcalc.array import parts
 from matcalc.cases import PROFILES, Batch, Profile, draw, empty_groups, groups, nearby, reached, strategy
@@ -115,14 +115,20 @@ def _with_more(rule: Subject, verdict: Verdict, seed: int, *, whole: bool) -> Ve
     evidence = (*verdict.evidence, *found)
     status, reason = verdict.status, verdict.reason
     refuted = [e for e in found if e.status is Status.REFUTED]
+    printed = statements.execute(rule, seed=seed) if isinstance(rule, Rule) else ()
+    picture = statements.picture(rule, seed=seed) if isinstance(rule, Rule) else None
+    false = [s for s in printed if s.status is Status.REFUTED]
     lacking = special.missing(rule, census) if isinstance(rule, Rule) else []
     if refuted and status is not Status.REFUTED:
         status, reason = Status.REFUTED, refuted[0].note
+    elif false and status.good:
+        status = Status.REFUTED
+        reason = f"the printed equation {false[0].tex} does not hold for its code (relative difference {false[0].error:.1e})"
     elif status.good and lacking:
         status, reason = Status.INCONCLUSIVE, f"the census of {rule.name} lacks {', '.join(lacking)}, which its domains allow"
     elif status.good and proofs and all(e.status is Status.PROVED for e in proofs):
         status = Status.PROVED
-    return replace(verdict, status=status, reason=reason, evidence=evidence, census=census, digits=kept)
+    return replace(verdict, status=status, reason=reason, evidence=evidence, census=census, digits=kept, statements=printed, graph=picture)
 
 
 @contextmanager

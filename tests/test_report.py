@@ -19,8 +19,8 @@ import pytest
 from matcalc.report import ReportError, check_folder, maths, plots, read_json, words, write_html, write_json, write_junit
 from matcalc.report.claims import HOPE, Claim, claims_page
 from matcalc.report.files import MARKER
-from matcalc.report.html import prose, python, web
 from matcalc.report.page import _parts, index_page, slug
+from matcalc.report.templating import prose, python, web
 from matcalc.verdict import (
     Counterexample,
     Coverage,
@@ -582,7 +582,7 @@ def test_json_is_standard_and_carries_a_run_both_ways(tmp_path: Path) -> None:
         ("{", "Expecting property name"),
         ("[]", "list"),
         ('{"schema": 99}', "schema 99 came"),
-        ('{"schema": 2}', "verdicts is missing"),
+        ('{"schema": 3}', "verdicts is missing"),
         (None, "No such file"),
     ],
 )

@@ -30,7 +30,7 @@ def write_html(run: Run, folder: Path) -> Path:
     """
     whole = index_page(run)
     with replaced_folder(folder) as new:
-        shutil.copytree(_ASSETS, new / "assets")
+        shutil.copytree(_ASSETS, new / "assets", ignore=shutil.ignore_patterns("serve.*", "notes.*"))
         (new / "rules").mkdir()
         for page in whole.pages:
             (new / "rules" / f"{page.slug}.html").write_bytes(encoded(html.rule(page, whole)))

@@ -1,107 +1,24 @@
-"""Page data -> HTML. Every string is escaped; markup comes from the formulas' list, from Pygments and from the plots only."""
+"""Page data -> HTML: the pages of a run."""
 
 from __future__ import annotations
 
-import re
-from functools import cache
-from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from pygments import highlight  # type: ignore[import-untyped]
-from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
-from pygments.lexers import PythonLexer  # type: ignore[import-untyped]
-
-from matcalc.report import claims, page, words
-from matcalc.report.maths import MathsError, typeset
-from matcalc.verdict import Status
+from matcalc.report import claims, page
+from matcalc.report.graph import fragment
+from matcalc.report.templating import environment
 
 
 def index(shown: page.IndexPage) -> str:
     """The page of a run."""
-    return _environment().get_template("index.html.jinja").render(page=shown, run=shown.run, root="")
+    return environment().get_template("index.html.jinja").render(page=shown, run=shown.run, root="")
 
 
 def rule(shown: page.RulePage, whole: page.IndexPage) -> str:
     """The page of one rule."""
-    return _environment().get_template("rule.html.jinja").render(page=shown, verdict=shown.verdict, run=whole.run, root="../")
+    links = {other.verdict.rule: f"{other.slug}.html" for other in whole.pages}
+    graph = fragment(shown.graph, links=links) if shown.graph else ""
+    return environment().get_template("rule.html.jinja").render(page=shown, verdict=shown.verdict, run=whole.run, root="../", graph=graph)
 
 
 def claims_of(shown: claims.ClaimsPage) -> str:
     """The page of what a run claims and what it does not."""
-    return _environment().get_template("claims.html.jinja").render(page=shown, run=shown.whole.run, root="")
-
-
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("matcalc.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_seen,
-    )
-    filters: dict[str, Any] = {
-        "maths": maths,
-        "prose": prose,
-        "python": python,
-        "number": words.number,
-        "count": words.count,
-        "duration": words.duration,
-        "web": web,
-        "breakable": breakable,
-    }
-    shared: dict[str, Any] = {
-        "Status": Status,
-        "TOLERANCE": page.TOLERANCE,
-        "NEAR": page.NEAR,
-        "BAR_TOLERANCE": page.BAR_TOLERANCE,
-        "ORACLES": words.ORACLES,
-    }
-    environment.filters.update(filters)
-    environment.globals.update(shared)
-    return environment
-
-
-def _seen(value: Any) -> Any:
-    """What a template is given to print: nothing in it may hide."""
-    return value if isinstance(value, Markup) else words.clean(str(value))
-
-
-def maths(tex: str, *, display: bool = False) -> Markup:
-    """A formula; where it cannot be typeset, its TeX and the reason."""
-    try:
-        return typeset(tex, display=display)
-    except MathsError as error:
-        return Markup('<code class="tex">{}</code> <small class="note">not typeset: {}</small>').format(
-            words.clean(tex), words.clean(str(error))
-        )
-
-
-def prose(text: str) -> Markup:
-    """A sentence whose `$...$` are formulas, and whose numbers are not broken at their minus sign."""
-    parts = re.split(r"\$([^$]+)\$|(\d[\d.]*e-\d+)", text)
-    shown: list[str] = []
-    for plain, formula, exponential in zip(parts[::3], [*parts[1::3], None], [*parts[2::3], None], strict=True):
-        shown.append(words.clean(plain))
-        if formula:
-            shown.append(maths(formula))
-        if exponential:
-            shown.append(Markup('<span class="whole">{}</span>').format(exponential))
-    return Markup("").join(shown)
-
-
-def python(code: str) -> Markup:
-    """Python code with a class on each kind of word."""
-    return Markup(highlight(words.clean(code), PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)))  # noqa: S704  (Pygments escapes what it marks)
-
-
-def breakable(name: str) -> Markup:
-    """A name that may be broken after its underscores."""
-    return Markup("_<wbr>").join(words.clean(name).split("_"))
-
-
-def web(url: str) -> str:
-    """The address if it leads to the web, else nothing: no other kind of link is ever made."""
-    return url if re.match(r"https?://", url) else ""
+    return environment().get_template("claims.html.jinja").render(page=shown, run=shown.whole.run, root="")

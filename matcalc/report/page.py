@@ -12,10 +12,11 @@ from itertools import pairwise
 from math import isfinite, log10
 from typing import Any
 
+from matcalc.graph import Graph
 from matcalc.report import plots
 from matcalc.report.files import ReportError
-from matcalc.report.words import KINDS, ORACLES, count, finite_or_infinite, number, odd_one_out, power_of_ten, whole_digits
-from matcalc.verdict import Counterexample, Coverage, Evidence, Run, Status, Verdict, Worst
+from matcalc.report.words import KINDS, ORACLES, count, executed, finite_or_infinite, number, odd_one_out, power_of_ten, whole_digits
+from matcalc.verdict import Counterexample, Coverage, Evidence, Run, Statement, Status, Verdict, Worst
 
 TOLERANCE = "tolerance = 100 × condition × machine epsilon × scale"
 NEAR = 0.1  # a passing rule whose margin is larger deserves a look
@@ -32,6 +33,7 @@ class Formula:
     tex: str
     parts: tuple[str, ...]  # the same, cut where it sets several formulas side by side
     main: bool  # the one that stands for the rule on the index
+    status: Status | None = None  # what came of executing it beside the code, if that was tried
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,8 @@ class RulePage:
     example: Example | None
     error: str  # how large the worst error of a refuted rule is beside its tolerance, in words
     suspicions: tuple[Suspicion, ...]
+    executed: str  # what came of executing its equations; "" if that was not tried
+    graph: Graph | None  # of the printed value
     proof: str  # what exact arithmetic says, or why it says nothing; "" if it was not asked
     census: Census | None
     digits: str  # what the table of digits shows
@@ -262,7 +266,7 @@ def _rule_page(verdict: Verdict, run: Run) -> RulePage:
     return RulePage(
         verdict=verdict,
         slug=slug(verdict.rule),
-        formulas=tuple(_formulas(verdict.equations)),
+        formulas=tuple(_formulas(verdict.equations, verdict.statements)),
         margin=margin,
         bar=_bar(margin),
         plots=tuple(plot for plot in drawn if plot),
@@ -271,6 +275,8 @@ def _rule_page(verdict: Verdict, run: Run) -> RulePage:
         suspicions=tuple(
             Suspicion(KINDS.get(one.kind, one.kind.replace("_", " ")), one.sentence, number(one.residual)) for one in verdict.explanations
         ),
+        executed=executed(verdict.statements),
+        graph=verdict.graph,
         proof=_proof(verdict.evidence),
         census=_census(verdict.census) if verdict.census else None,
         digits=_digits(verdict),
@@ -347,12 +353,14 @@ def _bar(margin: float) -> float:
     return round(min(max((log10(margin) + _BAR_DECADES - 1) / _BAR_DECADES, 0.02), 1.0), 3)
 
 
-def _formulas(equations: Sequence[str]) -> Iterator[Formula]:
+def _formulas(equations: Sequence[str], statements: Sequence[Statement]) -> Iterator[Formula]:
     """The equations with what they are: value first, then differential, then adjoint, then what the statement also defines."""
     bars = [i for i, tex in enumerate(equations) if r"\bar" in tex]
     main = next((i for i in bars if equations[i].lstrip().startswith(r"\bar")), bars[-1] if bars else 0)
     for i, tex in enumerate(equations):
-        yield Formula(_label(i, tex, after_adjoint=bool(bars) and i > main), tex, tuple(_parts(tex)), i == main)
+        seen = {one.status for one in statements if one.line == i}
+        status = next((s for s in (Status.REFUTED, Status.VACUOUS, Status.VERIFIED) if s in seen), None)
+        yield Formula(_label(i, tex, after_adjoint=bool(bars) and i > main), tex, tuple(_parts(tex)), i == main, status)
 
 
 def _parts(tex: str) -> Iterator[str]:

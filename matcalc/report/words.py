@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from math import ceil, floor, inf, isfinite, isnan, log10
 
-from matcalc.verdict import Status, Verdict
+from matcalc.verdict import Statement, Status, Verdict
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 LONGEST = 20_000
@@ -169,6 +170,18 @@ def sentences(verdict: Verdict) -> list[str]:
     if case and not verdict.explanations:
         lines.append("no explanation that was tried fits")
     return lines
+
+
+def executed(statements: Sequence[Statement]) -> str:
+    """What came of executing printed equations beside the code; "" if there are none."""
+    if not statements:
+        return ""
+    found = Counter(one.status for one in statements)
+    agreed, false, silent = found[Status.VERIFIED], found[Status.REFUTED], found[Status.VACUOUS]
+    if agreed == len(statements):
+        return f"{count(agreed, 'printed equation')} executed beside the code: all agree."
+    parts = [f"{agreed} agree", *([f"{false} do not"] if false else []), *([f"{silent} cannot be executed"] if silent else [])]
+    return f"Of {count(len(statements), 'printed equation')} executed beside the code, {listed(parts)}."
 
 
 def odd_one_out(votes: dict[str, float]) -> str:

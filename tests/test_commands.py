@@ -1,0 +1,148 @@
+"""The commands about formulas: check, graph, notes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from matcalc.cli import main
+
+SAMPLE = {
+    "id": "c1",
+    "f": "log(det(K))",
+    "vars": {"K": {"kind": "matrix", "shape": ["n", "n"], "domain": "invertible"}},
+    "wrt": "K",
+    "claim": "inv(K)",
+}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def matcalc(*arguments: str) -> Result:
+    """The command in this process."""
+    return CliRunner().invoke(main, [*arguments], catch_exceptions=False)
+
+
+# --- check ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_right_claim_exits_with_0() -> None:
+    """The verdict, and how the formulas were read."""
+    done = matcalc("check", "log(det(K))", "--wrt", "K", "--claim", "inv(K)'", "--var", "K: spd(n)")
+    assert done.exit_code == 0
+    assert "I read claim as K⁻ᵀ" in done.output
+    assert "proved: inv(K)' is the gradient of log(det(K)) with respect to K" in done.output
+
+
+def test_a_wrong_claim_exits_with_1_and_says_why() -> None:
+    """The explanation, the smallest counterexample and the right derivative in the spelling of the question."""
+    variables = ["--var", "A: real(m, n)", "--var", "x: real(n)", "--var", "y: real(m)"]
+    done = matcalc("check", "norm(A @ x - y)**2", "--wrt", "x", "--claim", "A.T @ (A @ x - y)", *variables)
+    assert done.exit_code == 1
+    assert "refuted: " in done.output
+    assert "scalar_factor: " in done.output
+    assert "counterexample: " in done.output
+    assert "right is: 2 * A.T @ (A @ x - y)" in done.output
+
+
+def test_without_a_claim_it_derives() -> None:
+    """And shows the steps with the rules that justify them."""
+    done = matcalc("check", "x'*A*x", "--wrt", "x", "--var", "A: real(n, n)", "--var", "x: real(n)", "--steps")
+    assert done.exit_code == 0
+    assert "is the gradient of x'*A*x with respect to x" in done.output
+    assert "the path through" in done.output
+    assert "✗" not in done.output
+
+
+def test_json_is_one_object() -> None:
+    """With the fields that graders read."""
+    done = matcalc("check", "trace(A @ X)", "--wrt", "X", "--claim", "A", "--var", "A: real(n, m)", "--var", "X: real(m, n)", "--json")
+    found = json.loads(done.output)
+    assert found["verdict"] == "refuted"
+    assert [e["class"] for e in found["explanations"]][:2] == ["shape", "transpose"]
+
+
+def test_a_file_gives_a_line_for_each_claim() -> None:
+    """What cannot be judged is said to be so in its own line, and the others are judged all the same."""
+    claims = [SAMPLE, {**SAMPLE, "id": "c2", "claim": "inv(K).T"}, {"id": "c3"}, "nonsense", {**SAMPLE, "id": "c5", "f": "log(det(K"}]
+    Path("claims.json").write_text(json.dumps(claims))
+    done = matcalc("check", "--file", "claims.json")
+    assert done.exit_code == 1
+    found = [json.loads(line) for line in done.output.splitlines()]
+    assert [one["verdict"] for one in found] == ["refuted", "proved", "inconclusive", "inconclusive", "inconclusive"]
+    assert found[0]["id"] == "c1"
+    assert found[0]["explanations"][0]["class"] == "transpose"
+    assert found[0]["counterexample"]
+    assert all(one["error"] for one in found[2:])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["check"], "a function and --wrt are needed"),
+        (["check", "x'*x"], "a function and --wrt are needed"),
+        (["check", "log(det(K", "--wrt", "K"], "K"),
+        (["check", "x'*x", "--wrt", "z"], "z"),
+        (["check", "x'*x", "--wrt", "x", "--var", "nonsense"], "is declared as in"),
+        (["check", "--file", "nowhere.json"], "nowhere.json cannot be read: No such file or directory"),
+        (["check", "--file", "bad.json"], "bad.json holds no claims that can be judged"),
+        (["check", "x'*x", "--wrt", "x", "--file", "bad.json"], "--file brings its own functions"),
+        (["graph", "x'*x", "--html", "out.html", "--at", "bad.json"], "bad.json is no JSON"),
+        (["graph", "x'*x", "--html", "out.html", "--at", "list.json"], "list.json must hold an object"),
+        (["graph", "x'*x", "--html", "out.html", "--at", "other.json"], "x has no value"),
+        (["notes", "nowhere.md"], "nowhere.md cannot be read: No such file or directory"),
+    ],
+)
+def test_bad_input_gives_a_sentence_and_exit_status_2(arguments: list[str], sentence: str) -> None:
+    """It names the culprit, and nothing is left behind."""
+    Path("bad.json").write_text("{")
+    Path("list.json").write_text("[1]")
+    Path("other.json").write_text('{"y": [1]}')
+    done = matcalc(*arguments)
+    assert done.exit_code == 2
+    assert sentence in done.output
+    assert "Traceback" not in done.output
+    assert not Path("out.html").exists()
+
+
+def test_a_claim_that_exact_arithmetic_decides_does_not_wait_for_jax() -> None:
+    """Nor for anything else that is slow to import."""
+    code = (
+        "import sys\nfrom matcalc.cli import main\n"
+        "try:\n    main(['check', 'log(det(K))', '--wrt', 'K', '--claim', 'inv(K).T'])\n"
+        "except SystemExit:\n    print(sorted({'jax', 'scipy', 'torch', 'hypothesis', 'jinja2', 'rich'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# --- graph and notes --------------------------------------------------------------------------------------------------------
+
+
+def test_a_graph_is_one_file() -> None:
+    """At given values, or at random ones."""
+    Path("values.json").write_text(json.dumps({"x": [1, 2], "A": [[1, 2], [3, 4]]}))
+    assert matcalc("graph", "x'*A*x", "--at", "values.json", "--wrt", "x", "--html", "one/out.html").exit_code == 0
+    text = Path("one/out.html").read_text()
+    assert text.startswith("<!doctype html>")
+    assert "<svg" in text
+    done = matcalc("graph", "log(det(A @ inv(P) @ A.T))", "--var", "A: real(m, n)", "--var", "P: spd(n)", "--html", "random.html")
+    assert done.exit_code == 0, done.output
+    assert Path("random.html").exists()
+
+
+def test_notes_with_an_erratum_exit_with_1() -> None:
+    """And with 0 once it is put right."""
+    block = "# Notes\n\n```claim\nid: 1\nf: x' A x\nwrt: x\nclaim: {claim}\nx: real(n)\nA: real(n, n)\n```\n"
+    Path("notes.md").write_text(block.format(claim="2 A x"))
+    done = matcalc("notes", "notes.md", "--html", "notes.html")
+    assert done.exit_code == 1, done.output
+    assert Path("notes.html").exists()
+    Path("notes.md").write_text(block.format(claim="(A + A') x"))
+    assert matcalc("notes", "notes.md").exit_code == 0

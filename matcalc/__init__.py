@@ -14,14 +14,28 @@ from matcalc.verdict import Evidence, Status, Verdict
 if TYPE_CHECKING:
     from matcalc.checking import check
     from matcalc.claims import check_claim
+    from matcalc.drawing import draw
 
-__all__ = ["Array", "Domain", "Evidence", "Linearization", "Rule", "Source", "Status", "Verdict", "__version__", "check", "check_claim"]
+__all__ = [
+    "Array",
+    "Domain",
+    "Evidence",
+    "Linearization",
+    "Rule",
+    "Source",
+    "Status",
+    "Verdict",
+    "__version__",
+    "check",
+    "check_claim",
+    "draw",
+]
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """`matcalc.check` and `matcalc.check_claim`, brought in when they are first asked for, since they need NumPy, and JAX perhaps."""
+    """`check`, `check_claim` and `draw`, brought in when they are first asked for, since they need NumPy, and JAX perhaps."""
     if name == "check":
         from matcalc.checking import check
 
@@ -30,4 +44,8 @@ def __getattr__(name: str) -> Any:
         from matcalc.claims import check_claim
 
         return check_claim
+    if name == "draw":
+        from matcalc.drawing import draw
+
+        return draw
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,10 +14,10 @@ import click
 from matcalc.refusal import FAILED, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from matcalc.claims import ClaimVerdict
-    from matcalc.formula import Expr, Variable
+    from matcalc.formula import Variable
     from matcalc.notes import Finding, JudgedNotes
 
 KINDS = ("auto", "gradient", "jacobian", "derivative", "differential", "hessian")
@@ -172,23 +172,21 @@ def graph(f: str, values: Path | None, wanted: tuple[str, ...], variables: tuple
     \b
     matcalc graph "log(det(A @ inv(P) @ A.T))" --var "A: real(m, n)" --var "P: spd(n)" --html graph.html
     """  # noqa: D301  (the same)
-    from matcalc.derivation.graphing import graph as drawn
-    from matcalc.formula import FormulaError, parse
-    from matcalc.report.graph import write_graph
+    from matcalc.drawing import draw
+    from matcalc.formula import FormulaError
+    from matcalc.report import ReportError
 
+    at = _values(values) if values else None
     try:
-        read = parse(f, _declared(variables), spelling=spelling)
-        symmetric = [v.name for v in read.variables.values() if v.domain in {"symmetric", "spd"}]
-        at = _values(values) if values else _random(read.expr, list(read.variables.values()), seed)
-        found = drawn(read.expr, at, wanted, symmetric)
+        drawing = draw(f, at, wanted, _declared(variables), spelling=spelling, seed=seed)
     except FormulaError as error:
         raise Refusal(error.shown()) from None
     try:
         html.parent.mkdir(parents=True, exist_ok=True)
-        write_graph(found, html)
-    except OSError as error:
-        raise Refusal(f"{html} cannot be written: {error.strerror or error}") from None
-    click.echo(f"{len(found.nodes)} nodes, {len(found.edges)} edges: {html}", err=True)
+        drawing.save(html)
+    except (OSError, ReportError) as error:
+        raise Refusal(f"{html} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    click.echo(f"{len(drawing.graph.nodes)} nodes, {len(drawing.graph.edges)} edges: {html}", err=True)
 
 
 def _values(path: Path) -> dict[str, Any]:
@@ -202,13 +200,6 @@ def _values(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Refusal(f'{path} must hold an object such as {{"x": [1, 2]}}, but it holds {type(found).__name__}')
     return {str(name): value for name, value in found.items()}
-
-
-def _random(f: Expr, variables: Sequence[Variable], seed: int) -> Mapping[str, Any]:
-    """Random inputs, where the function is defined."""
-    from matcalc.claims.points import random_inputs
-
-    return random_inputs(f, variables, seed)
 
 
 # --- notes ------------------------------------------------------------------------------------------------------------------

@@ -137,6 +137,16 @@ def test_a_graph_is_one_file() -> None:
     assert Path("random.html").exists()
 
 
+def test_a_drawing_shows_itself_in_a_notebook() -> None:
+    """Without a script, and with the numbers of the point."""
+    import matcalc
+
+    shown = matcalc.draw("x'*A*x", {"x": [1, 2], "A": [[1, 2], [3, 4]]})._repr_html_()
+    assert "<svg" in shown
+    assert "<script" not in shown
+    assert "27" in shown  # the value
+
+
 def test_notes_with_an_erratum_exit_with_1() -> None:
     """And with 0 once it is put right."""
     block = "# Notes\n\n```claim\nid: 1\nf: x' A x\nwrt: x\nclaim: {claim}\nx: real(n)\nA: real(n, n)\n```\n"

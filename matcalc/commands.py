@@ -34,7 +34,7 @@ spelling_option = click.option("--spelling", type=click.Choice(SPELLINGS), help=
 # --- check ------------------------------------------------------------------------------------------------------------------
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})  # a function may start with a minus
 @click.argument("f", required=False)
 @wrt_option
 @click.option("--claim", metavar="FORMULA", help="What is said to be the derivative; without it, it is derived.")
@@ -79,6 +79,8 @@ def check(
         if f or wrt or claim:
             raise Refusal("--file brings its own functions and claims; leave out F, --wrt and --claim")
         ctx.exit(0 if _check_all(file, seed) else FAILED)
+    if f and f.startswith("--"):
+        raise Refusal(f"there is no option {f}; `matcalc check --help` shows those that there are")
     if not f or not wrt:
         raise Refusal("a function and --wrt are needed, as in: matcalc check 'log(det(K))' --wrt K --claim 'inv(K).T'")
     try:
@@ -107,8 +109,10 @@ def _check_all(file: Path, seed: int) -> bool:
             click.echo(json.dumps(found, ensure_ascii=False))
     except OSError as error:
         raise Refusal(f"{file} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise Refusal(f"{file} holds no claims that can be judged: {error}") from None
+    except json.JSONDecodeError as error:
+        raise Refusal(f"{file} is no JSON: {error}") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise Refusal(str(error)) from None
     return right
 
 
@@ -158,7 +162,7 @@ def _declared(variables: Sequence[str]) -> list[Variable] | None:
 # --- graph ------------------------------------------------------------------------------------------------------------------
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("f")
 @click.option("--at", "values", type=click.Path(path_type=Path), metavar="JSON", help="The inputs: an object of numbers and nested lists.")
 @click.option("--wrt", "wanted", multiple=True, metavar="NAME", help="Inputs whose adjoints are asked for (repeatable); all by default.")

@@ -60,6 +60,12 @@ def test_without_a_claim_it_derives() -> None:
     assert "✗" not in done.output
 
 
+def test_a_function_may_start_with_a_minus() -> None:
+    """It is no option."""
+    done = matcalc("check", "-sum(log(x))", "--wrt", "x", "--claim", "-1/x", "--var", "x: positive(n)")
+    assert done.exit_code == 0, done.output
+
+
 def test_json_is_one_object() -> None:
     """With the fields that graders read."""
     done = matcalc("check", "trace(A @ X)", "--wrt", "X", "--claim", "A", "--var", "A: real(n, m)", "--var", "X: real(m, n)", "--json")
@@ -91,7 +97,9 @@ def test_a_file_gives_a_line_for_each_claim() -> None:
         (["check", "x'*x", "--wrt", "z"], "z"),
         (["check", "x'*x", "--wrt", "x", "--var", "nonsense"], "is declared as in"),
         (["check", "--file", "nowhere.json"], "nowhere.json cannot be read: No such file or directory"),
-        (["check", "--file", "bad.json"], "bad.json holds no claims that can be judged"),
+        (["check", "--file", "bad.json"], "bad.json is no JSON"),
+        (["check", "--file", "values.json"], "must hold a JSON list of claims"),
+        (["check", "--clam", "--wrt", "x"], "there is no option --clam"),
         (["check", "x'*x", "--wrt", "x", "--file", "bad.json"], "--file brings its own functions"),
         (["graph", "x'*x", "--html", "out.html", "--at", "bad.json"], "bad.json is no JSON"),
         (["graph", "x'*x", "--html", "out.html", "--at", "list.json"], "list.json must hold an object"),
@@ -104,6 +112,7 @@ def test_bad_input_gives_a_sentence_and_exit_status_2(arguments: list[str], sent
     Path("bad.json").write_text("{")
     Path("list.json").write_text("[1]")
     Path("other.json").write_text('{"y": [1]}')
+    Path("values.json").write_text('{"y": [1]}')
     done = matcalc(*arguments)
     assert done.exit_code == 2
     assert sentence in done.output

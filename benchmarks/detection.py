@@ -1,6 +1,6 @@
 """Ask `matcalc.check` about every derivative of `wrong_gradients.py`: what it refutes, what it misses, whom it accuses wrongly.
 
-    python benchmarks/detection.py [--problems det softmax] [--seeds 20] [--jobs 2] [--only wrong] [--json results.json]
+    python benchmarks/detection.py [--problems det softmax] [--seeds 20] [--first 0] [--jobs 2] [--only wrong] [--json results.json]
 
 Detection: each wrong version once, with the domains of its problem and seed 0. A version counts as detected if the verdict is
 "refuted"; what is left is listed with the verdict it got.
@@ -112,14 +112,14 @@ def hard_inputs(problem: Problem, scale: float, condition: float, seed: int) -> 
     return given
 
 
-def alarms(index: int, seeds: int) -> list[Asked]:
+def alarms(index: int, seeds: range) -> list[Asked]:
     """The checker's answers about one right version, in hard places."""
     problem = PROBLEMS[index]
     return [
         ask(problem, hard_inputs(problem, scale, condition, seed), problem.right, _place(scale, condition), f"seed {seed}", seed)
         for condition in (0.0, *CONDITIONS)
         for scale in SCALES
-        for seed in range(seeds)
+        for seed in seeds
     ]
 
 
@@ -177,16 +177,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", nargs="*", help="names, or parts of names; all by default")
     parser.add_argument("--seeds", type=int, default=20, help="for the false alarms")
+    parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--only", choices=["wrong", "right"], help="ask about wrong or about right versions only")
     parser.add_argument("--json", type=Path, help="every answer, as a list")
     options = parser.parse_args()
     chosen = [i for i, p in enumerate(PROBLEMS) if not options.problems or any(part in p.name for part in options.problems)]
+    seeds = range(options.first, options.first + options.seeds)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         wrong = [] if options.only == "right" else [a for some in pool.map(detection, chosen) for a in _shown(some)]
-        right = (
-            [] if options.only == "wrong" else [a for some in pool.map(alarms, chosen, [options.seeds] * len(chosen)) for a in _shown(some)]
-        )
+        right = [] if options.only == "wrong" else [a for some in pool.map(alarms, chosen, [seeds] * len(chosen)) for a in _shown(some)]
     if wrong:
         show_detection(wrong)
     if right:

@@ -447,9 +447,10 @@ def _contestants(timed: Timed, n: int, peers: dict[str, Peer]) -> dict[str, Call
 
 
 def _good(verdict: Any) -> int:
+    """At how many points the verdict looked, random and special ones."""
     if not verdict.status.good:
         print(f"matcalc.check says {verdict.status}: {verdict.reason}", file=sys.stderr)
-    return verdict.cases
+    return verdict.cases + sum(line.cases for line in verdict.census)
 
 
 def _torch_run(function: Function, vjp: Function, arrays: Function, *, fast: bool) -> Callable[[int], int]:

@@ -325,7 +325,7 @@ def _hessian(f: Function, value: Function, of: dict[str, Function], library: str
     if "grad" in of:
         gradient, traced = of["grad"], True
     elif library == "JAX":
-        pull = autodiff.carried(f, free)[1]
+        pull = autodiff.lent(autodiff.reverse(f, free), compiled=True)
         gradient, traced = (lambda *inputs: pull(inputs, (np.ones(()),))[0]), True
     elif library == "PyTorch":
         pull = frameworks.carried_by_torch(f, free)[1]

@@ -61,8 +61,13 @@ VANISHING = 1e-9
 "Tolerance relative to the value within which a derivative that vanishes is judged."
 SIZING = 4
 "Extra tangents that only show how large the derivative is at a point, so that one which is small by chance is not taken for it."
-ROW = 4
-"The row of the first table of differences that sizes are taken from: a step of 5e-4 of the distance to the edge."
+SIZING_ALONE = 2
+"Such tangents for each input alone: beside the derivative of A⁻¹b along A, that along b is nothing at all where A is near singular."
+ON_THE_WAY = 1e-12
+"""Error of a derivative along one input, relative to that along all of them: what is computed on the way to a gradient may be as large
+as the other gradients (a softmax that is nearly one-hot, of rows that are nearly equal), and its rounding stays."""
+MEET = 1e-6
+"Relative distance up to which the derivatives to both sides are one."
 LOOKS = 4
 DIRECTIONS = 4
 "Tangents along which a kink is looked at: ones, the point itself, and two random ones."
@@ -273,6 +278,8 @@ def _study(subject: Subject, batch: Batch, found: Sequence[Place], answers: Answ
         blocks.append(np.concatenate([part.reshape(length, *x.shape[1:]) for length, part in zip(lengths, (x, *others), strict=True)]))
     ends = np.cumsum(lengths[:-1])
     result = [np.split(v, ends) for v in values_at(subject, blocks)]
+    moving = np.stack([np.any(t, axis=tuple(range(2, t.ndim))) for t in batch.tangents], axis=2)  # (cases, tangents, inputs)
+    alike = np.all(moving[:, :probes, None] == moving[:, None], axis=3)  # which tangents move the same inputs as a probe
     differences_, slopes, natural, level = [], [], [], []
     for centre, near, wide, short, close in result:
         tail = centre.shape[1:]
@@ -280,13 +287,13 @@ def _study(subject: Subject, batch: Batch, found: Sequence[Place], answers: Answ
         values = wide.reshape(*offsets.shape, *tail)
         blur = np.maximum(properties.noise(places_values, 2)[:, None], _ripple(close.reshape(count, probes, RIPPLES, *tail)))
         blur = np.maximum(blur, _plateau(values, centre))
-        central = _central(values, centre[:, None], h, blur)
-        sides = _one_sided(values, centre[:, None], h, blur)
         rise = norms(short.reshape(*step.shape, *tail) - centre[:, None]) / step
-        rise = np.max(np.where(np.isfinite(rise), rise, 0.0), axis=1, keepdims=True)
-        differences_.append(_merged(central, sides, rise))
+        rise = np.where(np.isfinite(rise), rise, 0.0)
+        along_all, rise = np.max(rise, axis=1, keepdims=True), np.max(np.where(alike, rise[:, None], 0.0), axis=2)
+        found_here, sides = _derivative(values, centre[:, None], h, blur, rise)
+        differences_.append(replace(found_here, error=np.maximum(found_here.error, ON_THE_WAY * along_all)))
         slopes.append(sides)
-        natural.append(np.broadcast_to(rise, (count, probes)))
+        natural.append(rise)
         level.append(np.broadcast_to(norms(centre, 1)[:, None], (count, probes)))
     kinked = np.any([d.kink for d in differences_], axis=(0, 2))
     marked = tuple(replace(d, kink=np.broadcast_to(kinked[:, None], d.kink.shape)) for d in differences_)
@@ -322,15 +329,47 @@ def _plateau(values: Floats, centre: Floats) -> Floats:
     """The same, seen from a value that moves at one step and not at all at a smaller one: it is rounded to the size of that move.
 
     Differences at small steps agree by luck there. A function that is constant on a piece has moved by more before it stops. One
-    that does not move at all may have been rounded like its value, or like 1.
+    that does not move at the smallest steps may have been rounded like its value, or like 1.
     """
     tail = centre.shape[1:]
     moves = np.abs(values - np.expand_dims(centre, (1, 2))).reshape(*values.shape[:2], len(differences.STARTS), differences.ROWS, 2, *tail)
     coarse, fine = moves[:, :, :, :-1], moves[:, :, :, 1:]
     most = 2.0**-30 * np.maximum(1.0, np.abs(np.expand_dims(centre, (1, 2, 3, 4))))
     last = np.where((fine == 0) & (coarse <= most), coarse, 0.0)
-    still = np.all(moves.reshape(*values.shape[:2], -1) == 0, axis=-1)
+    still = np.all(moves[:, :, :, -2:].reshape(*values.shape[:2], -1) == 0, axis=-1)
     return np.where(still, EPSILON * np.maximum(1.0, norms(centre, 1))[:, None], norms(np.max(last, axis=(2, 3, 4), initial=0.0)))
+
+
+def _derivative(values: Floats, centre: Floats, h: Floats, noise: Floats, rise: Floats) -> tuple[differences.Difference, Slopes]:
+    """The derivative and those to both sides, which are worked out only where it is not plain that they meet."""
+    central = _central(values, centre, h, noise)
+    rough = ~_plain(values, centre, h, central, rise)
+    value, error, kink = central.value.copy(), central.error.copy(), np.zeros_like(central.kink)
+    everywhere = np.broadcast_to(error.reshape(*error.shape, *(1,) * (value.ndim - 2)), value.shape)
+    sides = Slopes(value.copy(), everywhere.copy(), value.copy(), everywhere.copy())
+    if rough.any():
+        some = differences.Difference(central.value[rough], central.error[rough], central.plain[rough], central.kink[rough])
+        there = _one_sided(values[rough], centre[rough], h[rough], noise[rough])
+        merged = _merged(some, there, rise[rough])
+        value[rough], error[rough], kink[rough] = merged.value, merged.error, merged.kink
+        for name, array in vars(sides).items():
+            array[rough] = getattr(there, name)
+    return differences.Difference(value, error, central.plain, kink), sides
+
+
+def _plain(values: Floats, centre: Floats, h: Floats, central: differences.Difference, rise: Floats) -> Bools:
+    """At which cases it is plain that there is a derivative: central differences are sharp, and both sides meet.
+
+    The distance between the quotients to both sides is taken at the two smallest steps; its part in proportion to the step is
+    curvature.
+    """
+    tail = values.shape[h.ndim - 1 :]
+    last = values.reshape(*h.shape, 2, *tail)[:, :, :, -2:]
+    bend = last[:, :, :, :, 0] + last[:, :, :, :, 1] - 2 * np.expand_dims(centre, (2, 3))
+    apart = bend / (2 * h[..., -2:]).reshape(*bend.shape[:4], *(1,) * len(tail))
+    left = norms((differences.FACTOR * apart[:, :, :, 1] - apart[:, :, :, 0]) / (differences.FACTOR - 1), 3)
+    size = np.maximum(norms(central.value), rise)
+    return np.all((np.max(left, axis=2) <= MEET / 10 * size) & (central.error <= LEAST / TRUST * size), axis=1)
 
 
 def _central(values: Floats, centre: Floats, h: Floats, noise: Floats) -> differences.Difference:
@@ -394,7 +433,7 @@ def _merged(central: differences.Difference, sides: Slopes, rise: Floats) -> dif
     size = np.maximum(norms(central.value), rise)
     entry = size.reshape(*size.shape, *(1,) * (apart.ndim - 2))
     with np.errstate(invalid="ignore"):
-        kink = np.any((apart > TRUST * blur + 1e-6 * entry).reshape(*size.shape, -1), axis=-1)
+        kink = np.any((apart > TRUST * blur + MEET * entry).reshape(*size.shape, -1), axis=-1)
         mean, mean_error = (sides.right + sides.left) / 2, norms(blur) / 2 + norms(apart) / 2
         gap = norms(mean - central.value)
         met = (mean_error <= 1e-2 * size) & (gap <= TRUST * (mean_error + central.error))
@@ -779,7 +818,7 @@ class Report:
                     condition=max(1.0, worst.tolerance / (SAFETY * EPSILON * worst.scale)) if worst.scale else 1.0,
                     margins=tuple(f.margin for f in usable),
                     errors=tuple(f.error / f.scale if f.scale else 0.0 for f in usable),
-                    note=_blame(findings) if status is Status.REFUTED else "",
+                    note=_blame(findings) if status is Status.REFUTED else next((f.sentence for f in findings if not f.usable), ""),
                 )
             )
         return evidence
@@ -844,9 +883,11 @@ def _observed(subject: Subject, found: Sequence[Place], rng: np.random.Generator
     free = subject.differentiated
     alone = len(free) if len(free) > 1 else 0  # after the first tangent, which moves all inputs, one that moves each of them alone
     probes = 1 + alone
-    noises = [rng.standard_normal((len(kept), probes + SIZING, *inputs[list(subject.domains).index(name)].shape[1:])) for name in free]
-    for probe, i in product(range(alone), range(len(free))):
-        noises[i][:, 1 + probe] *= probe == i
+    alone_again = np.repeat(np.arange(alone), SIZING_ALONE)
+    count = probes + SIZING + len(alone_again)
+    noises = [rng.standard_normal((len(kept), count, *inputs[list(subject.domains).index(name)].shape[1:])) for name in free]
+    for (probe, moves), i in product([*enumerate(range(alone), 1), *enumerate(alone_again, probes + SIZING)], range(len(free))):
+        noises[i][:, probe] *= moves == i
     batch = _assembled(subject, found[0].sizes, inputs, tuple(noises), shapes, rng)
     answers, faults = _asked(subject, _first_probes(batch, probes))
     for k, fault in faults.items():
@@ -945,6 +986,13 @@ def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Rep
     kinked = np.any([d.kink.any(axis=1) for d in study.found], axis=0)
     undefined = kinked & ~_finite_answers(study) if not isinstance(subject, Rule) else np.zeros_like(kinked)
     everywhere, kinked = ~undefined, kinked & ~undefined
+    for k in np.flatnonzero(undefined):
+        place = study.places[k]
+        sentence = (
+            f"what is claimed of {subject.name} is nan or inf at a special point ({place}), where there is a value and no derivative: "
+            "leave the point out of the domain, or give a subgradient"
+        )
+        report.say("kink", "itself", Finding(0.0, 0.0, 0.0, 0.0, usable=False, sentence=sentence, place=place))
     usable = report.add("special", "finite differences", study, _settled(subject, study, _against_differences), ~kinked)
     report.add("special", "itself", study, _settled(subject, study, _against_itself), everywhere)
     if kinked.any():

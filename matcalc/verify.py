@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 from matcalc import diagnose, factors, precision, proof, second, special, statements
 from matcalc import property as properties
 from matcalc.array import parts
-from matcalc.cases import PROFILES, Batch, Profile, draw, empty_groups, groups, nearby, reached, strategy
+from matcalc.cases import EPSILON, PROFILES, Batch, Profile, draw, empty_groups, groups, nearby, reached, strategy
 from matcalc.oracle import autodiff, complex_step, differences, frameworks
 from matcalc.particulars import unjudged
-from matcalc.property import Answers, Comparison, FaultError, Tally, Yardstick, first_line, without_rounding
+from matcalc.property import Answers, Comparison, FaultError, Measure, Tally, Yardstick, first_line, without_rounding
 from matcalc.rule import Rule
 from matcalc.verdict import Counterexample, Curve, Evidence, Status, Verdict, Worst
 
@@ -37,6 +37,7 @@ import_module("scipy.linalg")  # its library of linear algebra must be loaded be
 
 TORCH_CASES = 3
 SECOND_LOOKS = 4
+SINGLE = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Observation:
     stick: Yardstick
     untraceable: str = ""
     complex_step: tuple[Difference, ...] = ()  # where JAX has no say and the function is analytic
+    differentiated: Callable[..., Any] | None = None  # what JAX has differentiated: the function, or a copy of it in JAX's words
 
 
 def verify(rule: Subject, *, seed: int = 0, profile: str = "default") -> Verdict:
@@ -126,6 +128,8 @@ def _with_more(rule: Subject, verdict: Verdict, seed: int, *, whole: bool) -> Ve
         reason = f"the printed equation {false[0].tex} does not hold for its code (relative difference {false[0].error:.1e})"
     elif status.good and lacking:
         status, reason = Status.INCONCLUSIVE, f"the census of {rule.name} lacks {', '.join(lacking)}, which its domains allow"
+    elif status.good and (undefined := [e for e in special_evidence if (e.property, e.oracle) == ("kink", "itself")]):
+        status, reason = Status.INCONCLUSIVE, undefined[0].note
     elif status.good and proofs and all(e.status is Status.PROVED for e in proofs):
         status = Status.PROVED
     return replace(verdict, status=status, reason=reason, evidence=evidence, census=census, digits=kept, statements=printed, graph=picture)
@@ -185,26 +189,26 @@ def look(rule: Subject, batch: Batch, *, traced: bool = True, differenced: int =
         found = _extrapolated(oracle.stencil, oracle.value, h)
         if few.count < batch.count and any(np.any(d.kink) for d in found):
             return look(rule, batch)  # where a kink may be, differences are needed at every case to find it
-        return Observation(batch, oracle, found, h, properties.yardstick(batch, oracle), untraceable)
+        return Observation(batch, oracle, found, h, properties.yardstick(batch, oracle), differentiated=function)
     run = _runner(rule)
     found = _extrapolated(_stencil(run, few, offsets), _at_places(run, _places(few)), h)
-    if _analytic(run, few, found):
+    if (accuracy := _accuracy(run, few, found)) < np.inf:
         places = _places(batch)
         values, exact = _at_places(run, places), complex_step.along(run, batch.free, places, batch.tangents) or ()
         stick = properties.yardstick(batch, _as_autodiff(batch, values, exact))
         defined = [np.where(np.isfinite(v)[:, :, None], x, np.nan)[:, 0] for x, v in zip(exact, values, strict=True)]
-        return Observation(batch, None, found, h, stick, untraceable, tuple(_exact(x) for x in defined))
-    seen = _translated(rule, batch, few, h) if traced else None
+        return Observation(batch, None, found, h, stick, untraceable, tuple(_accurate(x, accuracy) for x in defined))
+    seen = _translated(rule, batch, few, found, h) if traced else None
     if seen is not None or few.count < batch.count:
         return seen or look(rule, batch, traced=False)
     known = _as_autodiff(batch, _at_places(run, _places(batch)), [d.value[:, None] for d in found])
     return Observation(batch, None, found, h, properties.yardstick(batch, known), untraceable)
 
 
-def _analytic(run: Callable[[Sequence[Any]], tuple[Floats, ...]], few: Batch, found: Sequence[Difference]) -> bool:
-    """Whether the complex step is right at a few cases."""
+def _accuracy(run: Callable[[Sequence[Any]], tuple[Floats, ...]], few: Batch, found: Sequence[Difference]) -> float:
+    """How accurate the complex step has been seen to be at a few cases: infinite where it is not right."""
     along = complex_step.along(run, few.free, [x[:, None] for x in few.inputs], few.tangents)
-    return along is not None and complex_step.trustworthy(along, found)
+    return np.inf if along is None else complex_step.accuracy(along, found)
 
 
 def _places(batch: Batch) -> list[Floats]:
@@ -212,26 +216,28 @@ def _places(batch: Batch) -> list[Floats]:
     return [np.concatenate([x[:, None], near], axis=1) for x, near in zip(batch.inputs, batch.neighbours, strict=True)]
 
 
-def _translated(rule: Subject, batch: Batch, few: Batch, h: Floats) -> Observation | None:
-    """What JAX says of a copy of a NumPy function in its own words; None unless that copy gives the values of the function."""
+def _translated(rule: Subject, batch: Batch, few: Batch, found: tuple[Difference, ...], h: Floats) -> Observation | None:
+    """What JAX says of a copy of a NumPy function in its own words, beside differences of the function itself at a few cases.
+
+    None unless the copy gives the values of the function.
+    """
     copy = autodiff.translated(rule.value)
     if copy is None:
         return None
     arrays = (batch.inputs, batch.neighbours, batch.tangents, batch.cotangents)
     try:
-        oracle = autodiff.observe(copy, batch.free, *arrays, differences.offsets(h))
+        oracle = autodiff.observe(copy, batch.free, *arrays, differences.offsets(h)[:, :, :0])
     except autodiff.CannotTraceError:
         return None
     stick = properties.yardstick(batch, oracle)
-    found = _extrapolated(oracle.stencil, oracle.value, h)
-    if few.count < batch.count and any(np.any(d.kink) for d in found):
-        return _translated(rule, batch, batch, differences.steps(reached(rule, batch).reach))
     values = _runner(rule)(few.inputs)
     first = replace(oracle, value=tuple(v[: few.count] for v in oracle.value))
     ruler = Yardstick(tuple(m[: few.count] for m in stick.value), (), ())
     if any(np.any(c.margin > 1) for c in properties.values_agree(Answers(values, (), (), ((), ())), first, ruler)):
         return None
-    return Observation(batch, oracle, found, h, stick)
+    if few.count < batch.count and any(np.any(d.kink) for d in found):
+        return look(rule, batch)  # where a kink may be, differences are needed at every case to find it
+    return Observation(batch, oracle, found, h, stick, differentiated=copy)
 
 
 def _extrapolated(stencil: Sequence[Floats], values: Sequence[Floats], h: Floats) -> tuple[Difference, ...]:
@@ -241,10 +247,10 @@ def _extrapolated(stencil: Sequence[Floats], values: Sequence[Floats], h: Floats
     return tuple(differences.extrapolate(s, v[:rows, :1], h, n) for s, v, n in zip(stencil, values, noises, strict=True))
 
 
-def _exact(derivative: Floats) -> Difference:
-    """A derivative (case, probe, ...) that is exact to rounding, in the form of a difference."""
-    lead = derivative.shape[:2]
-    return differences.Difference(derivative, np.zeros(lead), derivative[:, :, None], np.zeros(lead, dtype=bool))
+def _accurate(derivative: Floats, accuracy: float) -> Difference:
+    """A derivative (case, probe, ...) known to a relative accuracy, in the form of a difference."""
+    sizes = properties.norms(derivative)
+    return differences.Difference(derivative, accuracy * sizes, derivative[:, :, None], np.zeros(sizes.shape, dtype=bool))
 
 
 def _runner(rule: Subject) -> Callable[[Sequence[Any]], tuple[Floats, ...]]:
@@ -349,11 +355,16 @@ def _tallies(rule: Subject, answered: Sequence[tuple[Observation, Answers]], *, 
         compared = _compare_all(rule, seen, answers, notes, elsewhere=here_too)
         doubtful = [key for key, arrays in compared.items() if properties.could_be_rounding(arrays)]
         if doubtful:
+            rough = _compare_all(rule, replace(seen, stick=_roughened(seen)), answers, {}, elsewhere=here_too)
+            compared |= {key: rough[key] for key in doubtful}
+            doubtful = [key for key in doubtful if properties.could_be_rounding(compared[key])]
+        if doubtful:
             others = []
             for k in range(SECOND_LOOKS):
                 batch = nearby(rule, seen.batch, k)
                 near = look(rule, batch, traced=seen.autodiff is not None, differenced=len(seen.steps))
                 near = replace(near, stick=properties.raised(near.stick, seen.stick))
+                near = replace(near, stick=_roughened(near))
                 others.append(_compare_all(rule, near, properties.ask(rule, batch), {}, elsewhere=here_too))
             for key in doubtful:
                 beside = [other[key] for other in others if key in other]
@@ -367,6 +378,54 @@ def _tallies(rule: Subject, answered: Sequence[tuple[Observation, Answers]], *, 
         for key, note in notes.items():
             tallies.setdefault(key, Tally(*key)).note = note
     return list(tallies.values())
+
+
+def _roughened(seen: Observation) -> Yardstick:
+    """The yardstick where a difference could be rounding: what is computed on the way rounds too, the same way at every neighbour.
+
+    A derivative that moves by its own size over a length is, on the way, as large as the value over that length. Where a softmax is
+    nearly one-hot, little of that is left, the last few digits of 1; how fast what is left moves tells the length. And where a small
+    number is added to a large one (K + 0.1 I), what is lost of it is lost in single precision too, and more of it.
+    """
+    batch, stick = seen.batch, seen.stick
+    relative = np.max([properties.norms(t) / _lengths(batch.inputs[i]) for i, t in zip(batch.free, batch.tangents, strict=True)], axis=0)
+    paired = np.sqrt(np.sum([(properties.norms(c) * m.scale) ** 2 for c, m in zip(batch.cotangents, stick.value, strict=True)], axis=0))
+    jvp, vjp = _in_single(seen)
+
+    def raised(m: Measure, size: Floats, single: Floats) -> Measure:
+        over_length = np.divide(m.noise, m.scale, out=np.zeros_like(m.noise), where=m.scale > 0) * size
+        return replace(m, noise=np.fmax(np.fmax(m.noise, single), properties.ROUNDING / properties.SAFETY * over_length))
+
+    return Yardstick(
+        value=stick.value,
+        jvp=tuple(raised(m, value.scale * relative, s) for m, value, s in zip(stick.jvp, stick.value, jvp, strict=True)),
+        vjp=tuple(raised(m, paired / _lengths(batch.inputs[i]), s) for m, i, s in zip(stick.vjp, batch.free, vjp, strict=True)),
+    )
+
+
+def _in_single(seen: Observation) -> tuple[list[Floats], list[Floats]]:
+    """How far JAX's jvp and vjp are off in single precision, in units of double precision: (cases, probes) for each array."""
+    batch, oracle = seen.batch, seen.autodiff
+    nothing = [np.zeros(batch.reach.shape) for _ in batch.cotangents], [np.zeros(batch.reach.shape) for _ in batch.tangents]
+    if oracle is None or seen.differentiated is None:
+        return nothing
+    arrays = batch.inputs, batch.neighbours, batch.tangents, batch.cotangents
+    try:
+        single = autodiff.observe(seen.differentiated, batch.free, *arrays, np.zeros((*batch.reach.shape, 0)), single=True)
+    except autodiff.CannotTraceError:
+        return nothing
+
+    def apart(xs: Sequence[Floats], ys: Sequence[Floats]) -> list[Floats]:
+        gaps = (properties.norms(x[:, 0] - y[:, 0]) for x, y in zip(xs, ys, strict=True))
+        return [np.where(np.isfinite(gap), gap, 0.0) * (EPSILON / SINGLE) for gap in gaps]
+
+    return apart(oracle.jvp, single.jvp), apart(oracle.vjp, single.vjp)
+
+
+def _lengths(x: Floats) -> Floats:
+    """The norm of each case's array, 1 where it is zero, with an axis for the probe."""
+    size = properties.norms(x, 1)[:, None]
+    return np.where(size > 0, size, 1.0)
 
 
 def _compare_all(rule: Subject, seen: Observation, answers: Answers, notes: dict[tuple[str, str], str], *, elsewhere: bool) -> Comparisons:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import matcalc
-from matcalc.domain import held, invertible, one_hot, positive_definite, real, simplex
+from matcalc.domain import held, invertible, one_hot, positive_definite, punctured, real, simplex
+from matcalc.oracle import complex_step, differences
 from matcalc.verdict import Status
 
 ROOT = Path(__file__).parent.parent
@@ -114,6 +115,11 @@ WRONG: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
     "second input": (solve, (invertible("n"), real("n")), {"vjp": lambda A, b, u: (solve_vjp(A, b, u)[0], np.linalg.solve(A, u))}),
     "jvp": (solve, (invertible("n"), real("n")), {"jvp": lambda A, b, dA, db: solve(A, db + dA @ solve(A, b))}),
     "hessian": (cubes, (real("n"),), {"hessian": lambda x: np.diag(3 * x)}),
+    "cut off in the smaller of two gradients": (
+        solve,
+        (invertible("n"), real("n")),
+        {"vjp": lambda A, b, u: (solve_vjp(A, b, u)[0], np.linalg.lstsq(A.T, u, rcond=1e-6)[0])},
+    ),
     "jacobian transposed": (lambda A, x: A @ x, (held(real("m n")), real("n")), {"jacobian": lambda A, x: A.T}),
     "a kink, and no subgradient": (lambda x: np.sum(np.maximum(x, 0)), (np.zeros(3),), {"grad": lambda x: 7.0 * (x >= 0)}),
     "raises": (cubes, (real("n"),), {"grad": lambda x: 1 / 0}),
@@ -265,3 +271,29 @@ def test_a_helper_that_is_mended_is_noticed(monkeypatch: pytest.MonkeyPatch) -> 
     assert matcalc.check(f, real("n"), grad=gradient).status is Status.REFUTED
     monkeypatch.undo()
     assert matcalc.check(f, real("n"), grad=gradient).status.good
+
+
+@pytest.mark.parametrize(("sharpness", "trusted"), [(1e-12, True), (1e-6, False)])
+def test_the_complex_step_is_trusted_where_differences_are_sharp(sharpness: float, *, trusted: bool) -> None:
+    """A term that it does not see may be hidden by a larger one, and by all that differences do not know."""
+    derivative = np.linspace(1, 2, 16).reshape(8, 2)
+    known = differences.Difference(derivative, sharpness * derivative, derivative[:, :, None], derivative < 0)
+    assert (complex_step.accuracy([derivative[:, None]], [known]) < 1e-9) is trusted
+    assert complex_step.accuracy([derivative[:, None] * 1.001], [known]) == np.inf
+
+
+def test_jax_follows_a_numpy_function_with_bound_arguments() -> None:
+    def log_det(library: Any, K: Any, *, power: float) -> Any:
+        return power * library.linalg.slogdet(K)[1]
+
+    verdict = matcalc.check(partial(log_det, np, power=3.0), invertible("n"), grad=lambda K: 3 * np.linalg.inv(K).T)
+    assert verdict.status is Status.VERIFIED
+    assert "JAX reverse" in {e.oracle for e in verdict.evidence if e.cases}
+
+
+def test_nan_at_a_kink_is_neither_accepted_nor_a_mistake() -> None:
+    """There is no derivative to be had there, but a value; whoever leaves the point out of the domain is verified."""
+    found = matcalc.check(np.linalg.norm, real("n"), grad=lambda x: x / np.linalg.norm(x))
+    assert found.status is Status.INCONCLUSIVE
+    assert "x: zero" in found.reason
+    assert matcalc.check(np.linalg.norm, punctured("n"), grad=lambda x: x / np.linalg.norm(x)).status is Status.VERIFIED

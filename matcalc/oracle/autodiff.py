@@ -11,7 +11,7 @@ from __future__ import annotations
 import builtins
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
@@ -70,10 +70,13 @@ def observe(
     tangents: Sequence[Floats],
     cotangents: Sequence[Floats],
     offsets: Floats,
+    *,
+    single: bool = False,
 ) -> Autodiff:
     """Values and derivatives of `function` (arrays in, an array or a tuple of arrays out) at every case.
 
-    `offsets` has the axes case, probe, offset, and may have fewer cases than there are: the stencil is for the first ones.
+    `offsets` has the axes case, probe, offset, and may have fewer cases than there are: the stencil is for the first ones. Where
+    `single` is asked for, everything is computed in single precision.
 
     Raises CannotTraceError if JAX cannot trace the function.
     """
@@ -86,7 +89,7 @@ def observe(
     moved = [_spread(x[:differenced], offsets.shape, (0,)) for x in inputs]
     for i, tangent in zip(free, tangents, strict=True):
         moved[i] = moved[i] + offsets.reshape(-1, *(1,) * (tangent.ndim - 2)) * _spread(tangent[:differenced], offsets.shape, (0, 1))
-    value, jvp, vjp, stencil = _traced(_compiled(function, tuple(free)), *questions, moved)
+    value, jvp, vjp, stencil = _traced(_compiled(function, tuple(free)), *questions, moved, single=single)
     return Autodiff(
         value=tuple(v.reshape(*grid, *v.shape[1:])[:, :, 0] for v in value),
         jvp=tuple(j.reshape(*grid, *j.shape[1:]) for j in jvp),
@@ -123,7 +126,7 @@ def forward(function: Callable[..., Any], free: Sequence[int]) -> Callable[..., 
 def lent(function: Callable[..., Any], *, compiled: bool = False) -> Callable[..., Any]:
     """A function of JAX arrays as one of NumPy arrays, in double precision; for JAX's own arrays, traced ones too, as it is.
 
-    Compiled, one program for each shape, it answers fast where it is asked often.
+    Compiled, one program for each shape, it answers fast where it is asked often; code that asks for the numbers runs as it is.
     """
     program = _jit(function) if compiled else function
 
@@ -132,7 +135,12 @@ def lent(function: Callable[..., Any], *, compiled: bool = False) -> Callable[..
         if any(isinstance(x, jax.Array) for x in leaves):
             return function(*arguments)
         with double_precision():
-            return jax.tree.map(np.asarray, program(*jax.tree.map(jax.numpy.asarray, arguments)))
+            given = jax.tree.map(jax.numpy.asarray, arguments)
+            try:
+                answer = program(*given)
+            except jax.errors.ConcretizationTypeError:
+                answer = function(*given)
+            return jax.tree.map(np.asarray, answer)
 
     return on_numpy
 
@@ -177,6 +185,9 @@ def _translation(value: Any, made: dict[int, Any]) -> Any:
     if isinstance(value, np.ufunc) or (getattr(value, "__module__", None) or "").partition(".")[0] in {"numpy", "scipy"}:
         homes = (jax.numpy, jax.numpy.linalg, jax.scipy.special, jax.scipy.linalg)
         return next((getattr(home, name) for home in homes if hasattr(home, name)), value)
+    if isinstance(value, partial):
+        bound = {word: _translation(x, made) for word, x in value.keywords.items()}
+        return partial(_translation(value.func, made), *(_translation(x, made) for x in value.args), **bound)
     return _copied(value, made) if isinstance(value, FunctionType) else value
 
 
@@ -249,9 +260,9 @@ def _of_free(function: Callable[..., Any], free: Sequence[int], inputs: Sequence
     return of_free
 
 
-def _traced(program: Callable[..., Any], *arguments: Any) -> Any:
+def _traced(program: Callable[..., Any], *arguments: Any, single: bool = False) -> Any:
     """What a compiled program returns, as NumPy arrays; CannotTraceError if JAX cannot trace or compile it."""
-    with double_precision():
+    with jax.enable_x64(not single):
         try:
             return jax.tree.map(np.asarray, program(*arguments))
         except Exception as error:

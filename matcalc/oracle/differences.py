@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EPSILON = float(np.finfo(np.float64).eps)
 ROWS = 8
 FACTOR = 4.0
+CONTRADICTED = 100.0
+"Units of rounding by which a difference at a smaller step may be off without a contradiction."
 STARTS = (0.2, 0.07)  # of the distance to the edge, or of the point's own size
 
 
@@ -87,8 +89,15 @@ def _norm(x: Floats, lead: int) -> Floats:
 
 
 def _ridders(column: Floats, rounding: Floats, lead: int) -> tuple[Floats, Floats]:
-    """The entry of the extrapolation table with the smallest estimate of its error, and that estimate."""
+    """The entry of the extrapolation table with the smallest estimate of its error, and that estimate.
+
+    Large steps may agree on a slope that the function has from afar only (log-sum-exp where all entries are equal and large). So no
+    difference at a smaller step may be farther off than those that an entry is made of, but for rounding.
+    """
+    plain, blur = column, CONTRADICTED * rounding
+    rows = np.arange(plain.shape[lead])
     best, best_error = np.take(column, -1, lead), np.full(rounding.shape[:lead], np.inf)
+    last = np.full(rounding.shape[:lead], rows[-1])
     power = 1.0
     while column.shape[lead] > 1:
         power *= FACTOR**2
@@ -102,5 +111,9 @@ def _ridders(column: Floats, rounding: Floats, lead: int) -> tuple[Floats, Float
             improved = estimate[..., row] < best_error
             best = np.where(improved.reshape(*improved.shape, *(1,) * (best.ndim - lead)), np.take(refined, row, lead), best)
             best_error = np.where(improved, estimate[..., row], best_error)
+            last = np.where(improved, row + len(rows) - refined.shape[lead], last)
         column = refined
-    return best, best_error
+    off = _norm(plain - np.expand_dims(best, lead), lead + 1)
+    made_of = np.take_along_axis(off, last[..., None], axis=-1)
+    beyond = np.where(rows > last[..., None], off - made_of - blur, 0.0)
+    return best, np.fmax(best_error, np.max(beyond, axis=-1))

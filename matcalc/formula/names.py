@@ -7,6 +7,7 @@ A name is kept as it was declared. `W1`, `W_1`, W₁ and the TeX `W_1` are one n
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,7 +24,7 @@ GREEK: dict[str, str] = dict(zip(_GREEK_WORDS.split(), "αβγδεζηθικλμ
 LETTERS = {letter: word for word, letter in GREEK.items()} | {"ϵ": "epsilon", "ϑ": "theta", "ϕ": "phi", "ϱ": "rho", "ς": "sigma"}
 ACCENTS = {"bar": "̄", "hat": "̂", "tilde": "̃", "dot": "̇"}
 "Words behind an underscore that are written above the letter, with the mark that Unicode puts there."
-SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₚ", "0123456789ijklmnp", strict=True))
+SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₚₐₑₒₓₕₛₜᵣᵤᵥ", "0123456789ijklmnpaeoxhstruv", strict=True))
 
 SCALARS, VECTORS = "abcdefg", "hijklmnopqrstuvwxyz"
 
@@ -91,6 +92,7 @@ def kind_of(name: str) -> str:
     """What a name is that nobody declared: matrixcalculus.org's convention, a to g scalars, h to z vectors, capitals matrices.
 
     Greek letters are scalars when small, matrices when capital; a differential and a bar are of the kind of what they stand with.
+    A scalar by this convention that stands as only a vector does, as the b of x'b, is taken for a vector by `parsing`.
     """
     stem = name.lstrip("_").partition("_")[0] or "x"
     if stem in GREEK:
@@ -104,7 +106,8 @@ def kind_of(name: str) -> str:
 
 def canonical(text: str) -> str:
     """What two ways to write one name have in common."""
-    plain = "".join(LETTERS.get(letter, SUBSCRIPTS.get(letter, letter)) for letter in text)
+    apart = text if text.isascii() else unicodedata.normalize("NFD", text)
+    plain = "".join(LETTERS.get(letter, SUBSCRIPTS.get(letter, letter)) for letter in apart)
     for word, mark in ACCENTS.items():
         if mark in plain:
             plain = plain.replace(mark, "") + word

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from matcalc.formula.expression import Expr, FormulaError, ShapeError
 from matcalc.formula.grammar import Node, tree
-from matcalc.formula.names import Variable, as_tex, surfaces
+from matcalc.formula.names import Variable, as_tex, kind_of, surfaces
 from matcalc.formula.operations import filled
 from matcalc.formula.printing import shape_text, spell
 from matcalc.formula.reading import Hook, Reader, short
@@ -18,6 +18,10 @@ from matcalc.formula.size import ONE, Size
 from matcalc.formula.tokens import Tokens, spelling_of, tokenize
 from matcalc.formula.vocabulary import SPELLINGS, Spelling
 
+MAX_READINGS = 24
+"Choices of names that are vectors, though by convention they are scalars, which are tried."
+MAX_WORK = 30_000
+"Tokens that are read in all of them together."
 Kind = Literal["auto", "gradient", "jacobian", "hessian", "differential"]
 
 
@@ -84,7 +88,7 @@ def parse_pair(
     (`jacobian`), n by n for a `hessian`, and the shape of f for a `differential`, in which dX is the differential of X. `auto`
     takes the first that is possible. Raises FormulaError for what cannot be read; a claim whose shapes do not fit is returned.
     """
-    job = Job(variables, dimensions, functions, spelling)
+    job = Job(variables, dimensions, functions, spelling, wrt)
     if kind == "auto" and wrt and wrt in job.variables and f"d{wrt}" not in job.variables and _mentions(f"d{wrt}", claim):
         kind = "differential"
     if kind == "differential":
@@ -127,6 +131,7 @@ class Job:
         dimensions: Collection[str],
         functions: Mapping[str, Hook] | None,
         spelling: Spelling | None,
+        wrt: str = "",
     ) -> None:
         given = variables.values() if isinstance(variables, Mapping) else variables or ()
         self.variables = {each.name: each for each in given}
@@ -135,6 +140,7 @@ class Job:
         self.functions = functions or {}
         self.spelling: Spelling | None = spelling
         self.sources: list[Source] = []
+        self.wrt = wrt
 
     def add_differentials(self, wrt: str) -> None:
         """A name dX for every variable X, or for the one that is asked about."""
@@ -147,16 +153,22 @@ class Job:
         names = [*self.variables, *self.dimensions]
         for each in self.variables.values():
             names += each.rows.names | each.cols.names
-        tokens = tokenize(text, names, spelling=self.spelling, functions=self.functions)
+        undeclared: Literal["refused", "split", "foreign"] = "refused"
+        if not self.declared:
+            undeclared = "foreign" if self.sources else "split"
+            own = [self.wrt] if self.wrt else []
+            own += [name for source in self.sources for name in _names(source.tree)]
+            names += [*own, *(f"d{name}" for name in own if self.sources)]
+        tokens = tokenize(text, names, spelling=self.spelling, functions=self.functions, undeclared=undeclared)
         body = tokens.tokens if tokens.equals is None else tokens.tokens[tokens.equals + 1 :]
         source = Source(text, tokens, tree(body, text))
         self.sources.append(source)
         return source
 
-    def reader(self, *, numpy: bool) -> Reader:
-        """A reader for one dialect."""
+    def reader(self, *, numpy: bool, vectors: frozenset[str] = frozenset()) -> Reader:
+        """A reader for one dialect, in which some of the scalars by convention are vectors."""
         sure = self.spelling == "numpy" or any("numpy" in source.tokens.evidence for source in self.sources)
-        return Reader(self.variables, self.dimensions, self.functions, numpy=numpy, sure=sure, declared=self.declared)
+        return Reader(self.variables, self.dimensions, self.functions, numpy=numpy, sure=sure, declared=self.declared, vectors=vectors)
 
     def dialects(self, sources: Sequence[Source]) -> list[bool]:
         """Which meanings of `*` are possible, by what all texts give away: entry by entry, the product of matrices, or both."""
@@ -172,11 +184,11 @@ class Job:
         results: list[tuple[Result, Reader]] = []
         failures: list[tuple[FormulaError, Reader]] = []
         for numpy in self.dialects(sources):
-            reader = self.reader(numpy=numpy)
-            try:
-                results.append((work(reader), reader))
-            except FormulaError as error:
-                failures.append((error, reader))
+            result, reader = self.doubtless(sources, work, numpy=numpy)
+            if isinstance(result, FormulaError):
+                failures.append((result, reader))
+            else:
+                results.append((result, reader))
         clean = [(result, reader) for result, reader in results if not isinstance(result, Pair) or result.problem is None] or results
         if not clean:
             failure, reader = failures[0]
@@ -195,12 +207,71 @@ class Job:
             )
         return result
 
+    def doubtless(
+        self, sources: Sequence[Source], work: Callable[[Reader], Result], *, numpy: bool
+    ) -> tuple[Result | FormulaError, Reader]:
+        """The result with the fewest scalars by convention that are vectors, where some stand as only vectors do.
+
+        A name that is transposed, that is added to an array, or that stands behind one in a product is taken for a vector if the
+        whole text has a meaning so. Where no choice removes all doubts, the convention holds.
+        """
+        tried: dict[frozenset[str], tuple[Result | FormulaError, Reader]] = {}
+        waiting: list[frozenset[str]] = [frozenset()]
+        most = min(MAX_READINGS, 1 + MAX_WORK // sum(len(source.tokens.tokens) for source in sources))
+        names = [name for source in sources for name in _names(source.tree)]
+        scalars = [] if self.declared else [name for name in dict.fromkeys(names) if kind_of(name) == "scalar" and name != "pi"]
+        best: frozenset[str] | None = None
+        while waiting and len(tried) < most:
+            vectors: frozenset[str] = waiting.pop(0)
+            if vectors in tried:
+                continue
+            reader = self.reader(numpy=numpy, vectors=vectors)
+            try:
+                result: Result | FormulaError = work(reader)
+            except FormulaError as error:
+                result = error
+            tried[vectors] = result, reader
+            failed = isinstance(result, FormulaError)
+            if not failed and not reader.doubts:
+                best = vectors
+                break
+            doubted: list[str] = [name for name in scalars if name in reader.doubts and name not in vectors]
+            others: list[str] = [name for name in scalars if name not in {*vectors, *doubted, "e"}] if failed and vectors else []
+            waiting = [vectors | {*doubted}, *waiting, *(vectors | {name} for name in [*doubted, *others])]
+        if best is None:
+            best = next((vectors for vectors, (result, _) in tried.items() if not isinstance(result, FormulaError)), frozenset())
+        result, reader = tried[best]
+        if isinstance(result, ShapeError) and not best:
+            _name_scalars(result, [name for name in scalars if name in reader.doubts])
+        return result, reader
+
     def parsed(self, source: Source, expr: Expr, reader: Reader, notes: Iterable[str]) -> Parsed:
         """What is known of a text in the end."""
         evidence = frozenset[Spelling]().union(*(each.tokens.evidence for each in self.sources))
         guess: Spelling = "unicode" if source.tokens.juxtaposed else "numpy" if reader.numpy else "matlab"
         spelling = self.spelling or spelling_of(source.tokens.evidence, default=spelling_of(evidence, default=guess))
         return Parsed(source.text, expr, tuple(notes), spelling, self.variables | reader.inferred)
+
+
+def _names(tree: Node) -> list[str]:
+    """The names in a tree, in their order, with their indices where those are no entries."""
+    found: list[tuple[int, str]] = []
+    stack = [tree]
+    while stack:
+        each = stack.pop()
+        stack.extend(each.parts)
+        if each.kind == "name" and each.value != "I":
+            words = [each.value] if isinstance(each.value, str) else ["_".join(each.value), each.value[0]]
+            found += [(each.start, word) for word in words]
+    return [word for _, word in sorted(found)]
+
+
+def _name_scalars(error: FormulaError, names: Sequence[str]) -> None:
+    """Say which names an error is about only because nobody declared them."""
+    names = [name for name in names if len(name) < 20][:3]
+    if names:
+        taken = f"{' and '.join(names)} {'is taken for a scalar' if len(names) == 1 else 'are taken for scalars'}"
+        error.args = (f"{error}; {taken}, which a declaration such as {names[0]}: real(n) changes",)
 
 
 def _exprs(result: Parsed | Pair) -> tuple[Expr | None, ...]:
@@ -225,13 +296,60 @@ def _fitted(reader: Reader, expr: Expr, shape: tuple[Size, Size], source: Source
         return filled("zeros", *shape, span=top.span)
     if reader.sizes.same(top.rows, shape[0]) and reader.sizes.same(top.cols, shape[1]):
         return expr
-    wanted = shape_text(filled("zeros", *shape))
-    error = ShapeError(
-        f"{word} is {shape_text(reader.sizes.top(expr))}, but {wanted} was expected", text=source.text, span=(0, len(source.text))
-    )
+    raise _misshapen(reader, expr, shape, source, word)
+
+
+def _misshapen(reader: Reader, expr: Expr, shape: tuple[Size, Size], source: Source, word: str) -> ShapeError:
+    """The error about an expression that should have another shape."""
+    top = reader.sizes.top(expr)
+    wanted = shape_text(filled("zeros", reader.sizes.known(shape[0]), reader.sizes.known(shape[1])))
+    error = ShapeError(f"{word} is {shape_text(top)}, but {wanted} was expected", text=source.text, span=(0, len(source.text)))
     turned = reader.sizes.known(shape[0]) == top.cols and reader.sizes.known(shape[1]) == top.rows
     error.repairs = (short(reader.transposed(expr), "numpy" if reader.numpy else "unicode"),) if turned else ()
-    raise error
+    return error
+
+
+def _matched(reader: Reader, function: Expr, claim: Expr, expected: tuple[Size, Size], source: Source) -> Expr:
+    """The claim with the expected shape; ShapeError if it has another, after which the sizes are those of the function alone."""
+    before = reader.sizes.copied(), dict(reader.inferred), dict(reader.notes)
+    plain = _plain_sizes(reader, function)
+    try:
+        fitted = _fitted(reader, claim, expected, source, "the claim")
+        if _settled(reader, function, fitted) and (_plain_sizes(reader, function) or not plain):
+            return fitted
+    except ShapeError:
+        pass
+    reader.sizes, reader.inferred, reader.notes = before
+    reader.finished(function)
+    raise _misshapen(reader, claim, expected, source, "the claim")
+
+
+def _settled(reader: Reader, *exprs: Expr) -> bool:
+    """Whether sizes can be had with which expressions fit that have fitted so far."""
+    try:
+        for expr in exprs:  # the sizes of the function are named first, which may settle those of the claim
+            reader.finished(expr)
+    except ShapeError:
+        return False
+    return not reader.sizes.settle()
+
+
+def _plain_sizes(reader: Reader, function: Expr) -> bool:
+    """Whether no undeclared name in a function has a product of sizes for its size: n n rows are what only a misfit leads to."""
+    names = [each for name, each in reader.inferred.items() if name in function.names]
+    return all(len(factors) < 2 for each in names for size in each.shape for factors, _ in reader.sizes.known(size).terms)
+
+
+def _because(error: ShapeError, reader: Reader, function: Expr, source: Source) -> ShapeError:
+    """The error about a claim, with the shape of a function that is no scalar, since most functions are meant to be."""
+    top = reader.sizes.top(function)
+    scalars = [name for name in dict.fromkeys(_names(source.tree)) if name in reader.inferred and reader.inferred[name].shape == (ONE, ONE)]
+    because = (
+        f", because {' and '.join(scalars)} {'is a scalar' if len(scalars) == 1 else 'are scalars'} unless declared" if scalars else ""
+    )
+    if not top.is_scalar and "expected" in str(error):
+        error.args = (f"{error} for the derivative of {short(top)}, which is {shape_text(top)}{because}",)
+    return error
 
 
 def _two(reader: Reader, job: Job, sources: list[Source], wrt: str, kind: Kind) -> Pair:
@@ -246,9 +364,9 @@ def _two(reader: Reader, job: Job, sources: list[Source], wrt: str, kind: Kind) 
     expected, found = _expected(reader, function, variable, kind)
     try:
         claim = reader.whole(sources[1].tree, sources[1].text)
-        claim = _fitted(reader, claim, expected, sources[1], "the claim")
+        claim = _matched(reader, function, claim, expected, sources[1])
     except ShapeError as error:
-        problem = with_repairs(error, reader, sources)
+        problem = with_repairs(_because(error, reader, function, sources[0]) if found == "jacobian" else error, reader, sources)
     (f_expr,) = reader.finished(function)
     expected = (reader.sizes.known(expected[0]), reader.sizes.known(expected[1]))
     f_parsed = job.parsed(sources[0], f_expr, reader, notes)

@@ -7,6 +7,7 @@ sign that stands inside a product or before it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Context, Decimal
 from fractions import Fraction
 from functools import reduce
 from math import prod
@@ -55,7 +56,7 @@ def shape_text(expr: Expr) -> str:
     """A shape in a message: `m×n`, or `a scalar`."""
     if expr.is_scalar:
         return "a scalar"
-    return "×".join(f"({size})" if len(size.terms) > 1 else str(size) if "?" not in str(size) else "?" for size in expr.shape)
+    return "×".join("?" if "?" in str(size) else f"({size})" if " " in str(size) else str(size) for size in expr.shape)
 
 
 class _Printer:
@@ -171,7 +172,7 @@ class _Printer:
             return Text(decimal)
         if max(value.numerator, value.denominator) < 10**16:
             return Text(f"{value.numerator} / {value.denominator}", PRODUCT)
-        return Text(repr(float(value)) if value < 10**300 else f"{value:.0f}")
+        return Text(f"{Context(prec=17).divide(Decimal(value.numerator), Decimal(value.denominator)).normalize():e}")
 
     def _constant(self, expr: Expr, known: Known) -> Text:
         del known

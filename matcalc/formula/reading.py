@@ -6,6 +6,7 @@ the method that applies it, and what was decided is kept as a note; where no rul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -13,8 +14,8 @@ from typing import Any, NamedTuple
 
 from matcalc.formula.expression import Expr, FormulaError, ShapeError
 from matcalc.formula.grammar import Node, node
-from matcalc.formula.names import Variable, kind_of, unknown_name
-from matcalc.formula.operations import constant, dimension, filled, make, number
+from matcalc.formula.names import GREEK, Variable, kind_of, parts, unknown_name
+from matcalc.formula.operations import CONSTANTS, constant, dimension, filled, make, number
 from matcalc.formula.operations import name as named
 from matcalc.formula.printing import shape_text, spell
 from matcalc.formula.size import ONE, Size
@@ -41,7 +42,8 @@ class Reader:
     """Reads trees that share their variables, unknown sizes and dialect.
 
     `numpy` decides whether `*` is the product entry by entry and vectors may be one-dimensional, or `*` is the matrix product;
-    `sure` says that this is known and no guess, `declared` that every name has to be.
+    `sure` says that this is known and no guess, `declared` that every name has to be. Names among `vectors` are taken for vectors
+    though by convention they are scalars; `doubts` collects the scalars by convention that stand where a vector should.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Reader:
         numpy: bool,
         sure: bool,
         declared: bool,
+        vectors: frozenset[str] = frozenset(),
     ) -> None:
         self.variables = dict(variables)
         self.dimensions = set(dimensions)
@@ -72,10 +75,15 @@ class Reader:
         self.misfits: list[Node] = []
         self.indices: dict[str, int] = {}
         self.wide: tuple[Size, Size] = (ONE, ONE)
+        self.vectors = vectors
+        self.doubts: dict[str, None] = {}
+        self.around: dict[int, str] = {}
 
     def fresh(self) -> Reader:
         """A reader of the same names in the same dialect that has read nothing."""
-        return Reader(self.variables, self.dimensions, self.functions, numpy=self.numpy, sure=self.sure, declared=self.declared)
+        return Reader(
+            self.variables, self.dimensions, self.functions, numpy=self.numpy, sure=self.sure, declared=self.declared, vectors=self.vectors
+        )
 
     # --- a whole text -----------------------------------------------------------------------------------------------------------
 
@@ -93,9 +101,7 @@ class Reader:
         """Expressions with all sizes known; sizes that stay open for undeclared names get names. FormulaError where one is a guess."""
         if not self.sizes.count:
             return list(exprs)
-        failed = self.sizes.settle()
-        if failed:
-            raise ShapeError("the sizes of a Kronecker product do not fit together", text=self.text)
+        self._settle()
         self._name_sizes()
         self._take_the_only_size(exprs)
         closed = [self.sizes.everywhere(expr) for expr in exprs]
@@ -113,6 +119,10 @@ class Reader:
         }
         return closed
 
+    def _settle(self) -> None:
+        if self.sizes.settle():
+            raise ShapeError("the sizes of a Kronecker product do not fit together", text=self.text)
+
     def _name_sizes(self) -> None:
         taken = self.dimensions | self.variables.keys() | self.inferred.keys()
         open_ = list(
@@ -125,7 +135,9 @@ class Reader:
         )
         free = (letter for letter in ("n" if len(open_) == 1 else "", *"mnpqkrstuvw", *(f"n{i}" for i in range(100))) if letter)
         for unknown in open_:
-            self.sizes.bound[unknown] = Size.of(next(letter for letter in free if letter not in taken))
+            if unknown not in self.sizes.bound:  # a name that is given settles what waits for it
+                self.sizes.bound[unknown] = Size.of(next(letter for letter in free if letter not in taken))
+                self._settle()
 
     def _take_the_only_size(self, exprs: tuple[Expr, ...]) -> None:
         """Where the whole problem has one dimension, an identity of which nothing says the size has that one."""
@@ -143,6 +155,8 @@ class Reader:
     def _big(self, tree: Node) -> Read:
         """A sum or a product over one index or two, of a body that is read entry by entry."""
         word, letters, until = tree.value
+        if not letters:
+            return Read(self.build(word, self.column(self.read(tree.parts[0])), tree=tree))
         before, wide = self.indices, self.wide
         if len(before) + len(letters) > 2 or set(letters) & before.keys() or len(set(letters)) < len(letters):
             raise self.fail(f"at most two different indices are read, but {', '.join([*before, *letters])} came", tree)
@@ -169,9 +183,9 @@ class Reader:
     def entries(self, name: str, index: str, tree: Node) -> Expr:
         """An array that has its indices in the order of the equation, repeated along the index that it lacks."""
         if name not in self.variables:
-            raise self.fail(str(unknown_name(name, self.variables)), tree)
-        variable = self.variables[name]
-        array = named(name, *variable.shape, tree.span)
+            self._undeclared(name, tree, "vector" if len(index) == 1 else "matrix")
+        variable = self.variables.get(name) or self.inferred[name]
+        array = self.sizes.top(named(name, *variable.shape, tree.span))
         places = [self.indices[letter] for letter in index]
         if len(places) != (1 if variable.cols == ONE else 2):
             raise self.fail(f"{name} is {shape_text(array)}, so it has no entry with the index {index}", tree)
@@ -216,7 +230,7 @@ class Reader:
         except ShapeError as error:
             raise self.misfit(str(error), tree, *args) from None
         if too_large(built.rows) or too_large(built.cols):
-            raise self.fail("the array is larger than any that is read", tree)
+            raise self.fail("the array is larger than any that is read, with more than 7 dimensions multiplied or 10^9 rows", tree)
         hash(built)  # from the inputs upwards, so that no later hash has far to go
         return built
 
@@ -277,6 +291,7 @@ class Reader:
         if self.scalar(a) == self.scalar(b):
             return a, b, flat
         number_, array = (a, b) if self.scalar(a) else (b, a)
+        self.doubt(number_)
         if not is_literal(number_):
             shape = self.sizes.top(array)
             if not (self.sure and shape.cols == ONE):
@@ -285,6 +300,8 @@ class Reader:
                 repairs = [f"{value} * ones({rows})" if cols == ONE else f"{value} * ones(({rows}, {cols}))"]
                 if shape.is_square:
                     repairs.append(f"{value} * eye({rows})")
+                if open_names(rows) | open_names(cols):
+                    repairs = []
                 raise self.fail(
                     f"{value} is a scalar and {other} is {shape_text(shape)}; say which entries it is added to", tree, *repairs, shape=True
                 )
@@ -313,17 +330,19 @@ class Reader:
             return Read(constant(name, tree.span))
         return self._undeclared(name, tree)
 
-    def _undeclared(self, name: str, tree: Node) -> Read:
+    def _undeclared(self, name: str, tree: Node, kind: str = "") -> Read:
         """By matrixcalculus.org's convention, with a note; sizes are found from what it stands with."""
         if self.declared:
             raise self.fail(str(unknown_name(name, self.variables)), tree)
-        kind = kind_of(name)
+        kind = kind or ("vector" if name in self.vectors else kind_of(name))
         variable = self.inferred.get(name)
         if variable is None:
             rows = ONE if kind == "scalar" else self.sizes.new(proper=True)
             cols = self.sizes.new(proper=True) if kind == "matrix" else ONE
             variable = self.inferred[name] = Variable(name, rows, cols, one_dimensional=kind == "vector")
             self.note(f"I take {name} for a {kind}")
+            if is_word(name):
+                self.note(f"I take {name} for one name")
         return Read(named(name, variable.rows, variable.cols, tree.span), self.numpy and variable.one_dimensional)
 
     def _with_index(self, tree: Node) -> Read:
@@ -346,6 +365,9 @@ class Reader:
         if name not in self.variables:
             return self._undeclared(f"{name}_{index}", tree)
         variable = self.variables[name]
+        limits = (variable.rows.number, variable.cols.number)
+        if any(limit is not None and place >= limit for place, limit in zip(numbers, limits, strict=False)):
+            raise self.fail(f"{name} is {shape_text(named(name, *variable.shape))}, so it has no entry {index}", tree)
         if variable.shape == (ONE, ONE) or len(numbers) != (1 if variable.cols == ONE else 2):
             raise self.fail(f"{name} is {shape_text(named(name, *variable.shape))}, so {index} is no entry of it", tree)
         return Read(self.build("entry", named(name, *variable.shape, tree.span), data=numbers, tree=tree))
@@ -362,6 +384,12 @@ class Reader:
     def _ones(self, tree: Node) -> Read:
         size = self.size_named(tree.value, tree) if tree.value else self.sizes.new()
         return Read(filled("ones", size, 1, span=tree.span))
+
+    def doubt(self, *exprs: Expr) -> None:
+        """Scalars by convention, or sums and multiples of them, that stand where an array should."""
+        for expr in exprs:
+            if self.inferred and self.scalar(expr) and all(each.op in _LINEAR for each in expr.nodes()):
+                self.doubts.update(dict.fromkeys(name for name in expr.names if name in self.inferred))
 
     # --- signs --------------------------------------------------------------------------------------------------------------------
 
@@ -414,6 +442,8 @@ class Reader:
         """The product entry by entry. NumPy would repeat a vector along a matrix; that is asked."""
         a, b = self.column(left), self.column(right)
         if self.scalar(a) or self.scalar(b):
+            if tree.kind == "binary" and tree.value[0] == "HADAMARD":
+                self.doubt(a, b)
             return self.product(left, right, tree)
         wide, vector = (b, a) if self.sizes.top(a).is_vector else (a, b)
         if self.sizes.top(vector).is_vector and not self.sizes.top(wide).is_vector and not open_names(self.sizes.top(wide).cols):
@@ -436,6 +466,10 @@ class Reader:
         matrix to whoever thinks of columns: that is asked.
         """
         a, b = left.expr, right.expr
+        if tree.kind == "binary" and tree.value[0] == "MATMUL":
+            self.doubt(a, b)
+        elif not self.scalar(a) and not (self.numpy and tree.kind == "binary"):
+            self.doubt(b)  # a scalar is written before what it multiplies
         if self.scalar(a):
             return Read(self.build("scale", a, b, tree=tree), right.flat)
         if self.scalar(b):
@@ -512,8 +546,15 @@ class Reader:
         return Read(self.transposed_of(inverse, tree) if mark == "INVERSE_TRANSPOSE" else inverse)
 
     def transposed_of(self, expr: Expr, tree: Node) -> Expr:
-        """The transpose that was written."""
+        """The transpose that was written; `a^T` of a scalar is a power where T is a name or a size."""
         if self.scalar(expr):
+            self.doubt(expr)
+            written = self.text[tree.parts[0].end : tree.end].strip("^{} ") if tree.parts else ""
+            if written in {"T", "H"} and (written in self.variables or written in self.dimensions):
+                exponent = self.read(node("name", (), written, tree.end - 1, tree.end)).expr
+                return self.build("power", expr, exponent, tree=tree)
+            if tree.parts and tree.parts[0].kind == "number":
+                raise self.fail("a number has no transpose", tree)
             return expr
         return expr.args[0] if expr.op == "transpose" else self.build("transpose", expr, tree=tree)
 
@@ -525,14 +566,17 @@ class Reader:
 
     def _power(self, tree: Node) -> Read:
         """`**` and `.^` work entry by entry. `^` is the power of a scalar or of a square matrix; a vector has no square."""
+        if tree.value == "^" and _is_e(tree.parts[0], self.variables):
+            exponent = self.column(self.read(tree.parts[1]))
+            self.note_entrywise("exp", exponent)
+            return Read(self.build("exp", exponent, tree=tree))
         base, exponent = self.read(tree.parts[0]), self.column(self.read(tree.parts[1]))
         expr = base.expr
+        self.refuse_large(expr, exponent, tree)
         whole = _integer(exponent)
         limit = MAX_EXPONENT if self.scalar(expr) or tree.value != "^" else MAX_POWER
         if whole is not None and abs(whole) > limit:
             raise self.fail(f"the exponent {str(whole)[:12]} is larger than {limit}", tree)
-        if tree.value == "^" and _is_e(tree.parts[0], self.variables):
-            return Read(self.build("exp", exponent, tree=tree))
         if tree.value != "^" or self.scalar(expr) or self.indices:
             if self.scalar(expr) and whole == -1:
                 return Read(self.inverse(expr, tree))
@@ -540,6 +584,16 @@ class Reader:
         if ONE in self.sizes.top(expr).shape:
             return self._power_of_vector(base, exponent, tree)
         return Read(self.power_of_matrix(expr, exponent, whole, tree))
+
+    def refuse_large(self, base: Expr, exponent: Expr, tree: Node) -> None:
+        """FormulaError for a power of numbers, or an exponent made of numbers, that is out of all proportion."""
+        if not is_literal(exponent):
+            return
+        power = approximately(exponent)
+        if exponent.op != "number" and not abs(power) <= MAX_EXPONENT:
+            raise self.fail(f"the exponent {short(exponent)} is larger than {MAX_EXPONENT}", tree)
+        if is_literal(base) and digits(base) * abs(power) > MAX_EXPONENT:
+            raise self.fail(f"the power {short(base)} to the {short(exponent)} has more than {MAX_EXPONENT} digits", tree)
 
     def power_of_matrix(self, expr: Expr, exponent: Expr, whole: int | None, tree: Node) -> Expr:
         """A product of a square matrix with itself, its inverse, or a root of it."""
@@ -586,15 +640,21 @@ class Reader:
     # --- brackets of all kinds ------------------------------------------------------------------------------------------------------
 
     def _bars(self, tree: Node) -> Read:
-        """|X| is the determinant of a square matrix, the absolute value of a scalar, and entry by entry of a vector, with a note."""
+        """|X| is the determinant of a square matrix, the absolute value of a scalar, and entry by entry of a vector, with a note.
+
+        Where all entries are added, or the largest is asked for, it is entry by entry of a matrix too.
+        """
         read = self.read(tree.parts[0])
         expr = self.sizes.top(self.column(read))
+        if self.around.get(id(tree)) in _OF_ENTRIES and not expr.is_scalar:
+            self.note(f"I read |{short(expr)}| entry by entry")
+            return Read(self.build("abs", expr, tree=tree), read.flat)
         if expr.is_scalar:
             return Read(self.build("abs", expr, tree=tree))
         if ONE in expr.shape:
             self.note(f"I read |{short(expr)}| entry by entry")
             return Read(self.build("abs", expr, tree=tree), read.flat)
-        if expr.is_square:
+        if expr.is_square or (open_names(expr.rows) | open_names(expr.cols) and self.sizes.same(expr.rows, expr.cols)):
             self.note(f"I read |{short(expr)}| as the determinant")
             return Read(self.build("det", expr, tree=tree))
         text = short(expr)
@@ -606,6 +666,7 @@ class Reader:
     def norm_of(self, expr: Expr, which: str, tree: Node) -> Expr:
         """‖x‖ and ‖X‖_F are the root of the sum of squares, ‖·‖₁ the sum of absolute values, ‖X‖₂ the largest singular value."""
         vector = ONE in self.sizes.top(expr).shape
+        self.doubt(expr)
         operation = {"": "norm", "F": "norm", "fro": "norm", "1": "norm1", "*": "nuclear", "nuc": "nuclear"}.get(which)
         if which == "2":
             operation = "norm" if vector else "spectral"
@@ -641,6 +702,7 @@ class Reader:
         expr = self.sizes.top(self.column(read))
         places = tree.parts[1].parts
         if expr.is_scalar:
+            self.doubt(expr)
             raise self.fail(f"{short(expr)} is a scalar and has no entries", tree)
         kinds = ["every" if place.kind == "every" else "new" if place.value == "None" else "at" for place in places]
         if read.flat and kinds in (["every", "new"], ["new", "every"]):
@@ -678,6 +740,10 @@ class Reader:
             raise self.fail(f"{function} needs an argument", tree)
         if function in self.functions:
             return Read(self.sizes.top(self.functions[function](*(self.column(self.read(part)) for part in plain))))
+        if function.endswith("'"):
+            return self.primed(Call(function.removesuffix("'"), tree, plain, words, strings, index))
+        for part in plain:
+            self.around[id(_inside(part))] = function
         handler: Callable[[Call], Read] = getattr(self, f"_f_{function}", self.entrywise if function in ENTRYWISE else self.plain)
         return handler(Call(function, tree, plain, words, strings, index))
 
@@ -687,14 +753,44 @@ class Reader:
             raise self.fail(f"{call.function} takes one argument, but {len(call.given)} came", call.tree)
         read = self.read(call.given[0])
         expr = self.sizes.top(self.column(read))
-        if call.function in _OF_MATRICES and expr.is_square and not expr.is_scalar and not self.indices:
-            matrix = _OF_MATRICES[call.function]
-            self.note(f"I read {call.function} of the square matrix {short(expr)} entry by entry; {matrix} is the function of the matrix")
+        self.note_entrywise(call.function, expr)
         return Read(self.build(call.function, expr, tree=call.tree), read.flat)
+
+    def note_entrywise(self, function: str, expr: Expr) -> None:
+        """Say that the function of a square matrix, or of one that may be square, is taken of every entry."""
+        expr = self.sizes.top(expr)
+        known = expr.is_square
+        if function in _OF_MATRICES and (known or open_names(expr.cols)) and not expr.is_scalar and not self.indices:
+            kind = "the square matrix " if known else ""
+            self.note(f"I read {function} of {kind}{short(expr)} entry by entry; {_OF_MATRICES[function]} is the function of the matrix")
+
+    def primed(self, call: Call) -> Read:
+        """The derivative of a function of every entry, as in σ'(x)."""
+        (expr,) = self.columns(call, 1)
+        tree = call.tree
+
+        def of(function: str) -> Read:
+            return Read(self.build(function, expr, tree=tree))
+
+        match call.function:
+            case "sigmoid":
+                value = of("sigmoid")
+                one, other, _ = self.together(Read(number(1)), value, tree)
+                return self.hadamard(value, Read(self.build("sub", one, other, tree=tree)), tree)
+            case "tanh":
+                square = Read(self.build("power", of("tanh").expr, number(2), tree=tree))
+                one, other, _ = self.together(Read(number(1)), square, tree)
+                return Read(self.build("sub", one, other, tree=tree))
+            case "exp" | "sin" | "sinh" | "cosh" | "relu" | "softplus" | "abs":
+                return of(_DERIVATIVES[call.function])
+            case _:
+                raise self.fail(f"the derivative {call.function}' is not among those that are read with a prime; write it out", tree)
 
     def plain(self, call: Call) -> Read:
         """An operation that is called by its own name."""
         columns = self.columns(call, 2 if call.function == "kron" else 1)
+        if call.function in _OF_ARRAYS:
+            self.doubt(*columns)
         return Read(self.build(call.function, *columns, tree=call.tree), self.numpy and call.function in _FLAT)
 
     def columns(self, call: Call, count: int) -> list[Expr]:
@@ -763,6 +859,7 @@ class Reader:
         """All entries to one number, or the entries along an axis."""
         read = self.read(call.given[0])
         expr = self.sizes.top(self.column(read))
+        self.doubt(expr)
         axis = self.axis(call)
         if axis is None or read.flat:
             return Read(self.build(operation, expr, tree=call.tree))
@@ -802,6 +899,7 @@ class Reader:
         """The diagonal matrix of a vector, or the diagonal of a matrix."""
         (expr,) = self.columns(call, 1)
         expr = self.sizes.top(expr)
+        self.doubt(expr)
         if expr.is_scalar:
             return Read(expr)
         if expr.cols == ONE:
@@ -849,14 +947,26 @@ class Reader:
 
     def _f_outer(self, call: Call) -> Read:
         a, b = self.columns(call, 2)
+        self.doubt(a, b)
+        if self.scalar(a) or self.scalar(b):
+            return self.product(Read(a), Read(self.transposed(b)), call.tree)
         return Read(self.dropped_ones(a, self.transposed(b), call.tree))
 
     def _f_dot(self, call: Call) -> Read:
         left, right = self._two(call)
         a, b = self.sizes.top(self.column(left)), self.sizes.top(self.column(right))
+        self.doubt(a, b)
         if a.cols == ONE == b.cols and not a.is_scalar:
             return Read(self.build("matmul", self.transposed(a), b, tree=call.tree))
         return self.product(left, right, call.tree)
+
+    def _f_inner_product(self, call: Call) -> Read:
+        """⟨x, y⟩ is x'y, and of matrices the sum of the products of their entries."""
+        a, b = map(self.sizes.top, self.columns(call, 2))
+        self.doubt(a, b)
+        if a.is_scalar or b.is_scalar or a.cols == ONE:
+            return self.product(Read(self.transposed(a)), Read(b), call.tree)
+        return Read(self.build("sum", self.build("hadamard", a, b, tree=call.tree), tree=call.tree))
 
     def _two(self, call: Call) -> tuple[Read, Read]:
         if len(call.given) != 2:
@@ -979,6 +1089,12 @@ class Call(NamedTuple):
 
 
 _OF_MATRICES = {"exp": "expm", "log": "logm", "sqrt": "sqrtm"}
+_OF_ENTRIES = {"sum", "mean", "max", "min", "norm", "norm1"}
+"Functions of all entries, before which bars around a matrix are no determinant."
+_OF_ARRAYS = {"softmax", "logsumexp", "cumsum", "sort", "norm1", "vec", "nuclear", "spectral"}
+"Functions that nobody writes of a scalar."
+_LINEAR = {"name", "number", "neg", "add", "sub", "scale", "divide"}
+_DERIVATIVES = {"exp": "exp", "sin": "cos", "sinh": "cosh", "cosh": "sinh", "relu": "step", "softplus": "sigmoid", "abs": "sign"}
 _FLAT = {"softmax", "cumsum", "sort"}
 "Functions whose value NumPy holds as a one-dimensional array."
 
@@ -995,6 +1111,48 @@ def is_literal(expr: Expr) -> bool:
 
 
 _LITERAL = {"number", "constant", "neg", "add", "sub", "scale", "divide", "power", "sqrt", "log", "exp"}
+
+
+def approximately(expr: Expr) -> float:
+    """About the value of a literal; an infinity where it is larger than a float can hold, or none."""
+    try:
+        if expr.op in {"number", "constant"}:
+            return CONSTANTS[expr.data] if expr.op == "constant" else float(expr.data)
+        return _ARITHMETIC[expr.op](*map(approximately, expr.args))
+    except (ArithmeticError, ValueError, TypeError):
+        return math.inf
+
+
+_ARITHMETIC: dict[str, Callable[..., float]] = {
+    "neg": lambda a: -a,
+    "add": lambda a, b: a + b,
+    "sub": lambda a, b: a - b,
+    "scale": lambda a, b: a * b,
+    "divide": lambda a, b: a / b,
+    "power": math.pow,
+    "sqrt": math.sqrt,
+    "log": math.log,
+    "exp": math.exp,
+}
+
+
+def digits(expr: Expr) -> float:
+    """About how many digits a literal has before or after the point."""
+    size = abs(approximately(expr))
+    return abs(math.log10(size)) if size else 0.0
+
+
+def is_word(name: str) -> bool:
+    """Whether a name is several small letters that are no name of a Greek letter and no differential."""
+    stem = name.partition("_")[0]
+    return len(stem) > 1 and stem.isalpha() and parts(name).stem not in GREEK and len(parts(name).stem) > 1
+
+
+def _inside(tree: Node) -> Node:
+    """What stands in parentheses."""
+    while tree.kind == "group":
+        (tree,) = tree.parts
+    return tree
 
 
 def _integer(expr: Expr) -> int | None:

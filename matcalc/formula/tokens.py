@@ -1,8 +1,9 @@
 r"""From text to tokens: all four spellings become one stream, in which every token knows its place in the text.
 
 What only reading further can tell is decided here, before the grammar: whether a bar opens or closes (is an operand before it?),
-whether a function stands before a bracket or before a bare factor, where a run of letters such as `AXB` is several names, that
-`1/2` and `\tfrac12` are numbers, and that `x^\top` is a transpose and no power.
+whether a function stands before a bracket or before a bare factor, where a run of letters such as `AXB` is several names (of
+declared ones; where none is declared, of letters), that `1/2` and `\tfrac12` are numbers, and that `x^\top` and the T of `x^TAx`
+are a transpose and no power.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
 from itertools import pairwise
+from typing import Literal
 
 from lark import Token
 
@@ -32,22 +34,28 @@ MAX_TENS = 300
 "The power of ten of a number, of either sign: what a float can hold."
 
 _TOP = (
-    r"(?:\\top(?![A-Za-z])|\\intercal(?![A-Za-z])|\\mathsf\s*(?:\{\s*T\s*\}|T)|\\mathrm\s*\{\s*T\s*\}"
-    r"|\\(?:rm|sf)\s*T|T(?![A-Za-z0-9_])|⊤|')"
+    r"(?:\\[!,;:]\s*)*(?:\\(?:top|intercal|prime)(?![A-Za-z])|\\(?:math(?:sf|rm|it|tt|bf|cal)|text(?:rm|sf|it)?|operatorname)\s*"
+    r"(?:\{\s*[TH]\s*\}|[TH])|\\(?:rm|sf|it)\s+[TH]|[TH]|[⊤']|\{\s*\\(?:rm|sf|it)\s+[TH]\s*\})"
 )
+_RAISED_LETTERS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴵᴶᴷᴸᴹᴺᴼᴾᴿᵁⱽᵂᵅᵝᵞᵟᵋᶿᵠᵡ"
+_RAISED_SIGNS = "⁻⁺⁽⁾⁰¹²³⁴-⁹"
 _MARKS = [
+    ("EXPONENT", f"[{_RAISED_SIGNS}]*[{_RAISED_LETTERS}][{_RAISED_SIGNS}{_RAISED_LETTERS}]*"),
     ("INVERSE_TRANSPOSE", rf"\^\s*(?:\{{\s*-\s*{_TOP}\s*\}}|-\s*{_TOP})|⁻ᵀ"),
-    ("TRANSPOSE", rf"\^\s*(?:\{{\s*{_TOP}\s*\}}|{_TOP})|ᵀ|\.(?:mT|T)(?![A-Za-z0-9_(])|\.?['′]"),
+    ("TRANSPOSE", rf"\^\s*(?:\{{\s*{_TOP}\s*\}}|{_TOP})|[ᵀᴴ]|\.(?:mT|T)(?![A-Za-z0-9_(])|\.?['′]"),
     ("INVERSE", r"\^\s*(?:\{\s*-\s*1\s*\}|-\s*1(?![\d.]))|⁻¹(?![⁰¹²³⁴-⁹])"),
-    ("PSEUDO_INVERSE", r"\^\s*(?:\{\s*(?:\\dagger|\+)\s*\}|\\dagger(?![A-Za-z])|†|\+(?!\s*[\w(\\]))|⁺|†"),
+    ("PSEUDO_INVERSE", r"\^\s*(?:\{\s*(?:\\dagger|\+)\s*\}|\\dagger(?![A-Za-z])|†|\+(?!\s*[\d.]))|⁺|†"),
     ("RAISED", r"⁻?[⁰¹²³⁴-⁹]+"),
 ]
 _LETTER = "A-Za-zͰ-Ͽᲀ-ᲈℓ"
 _TAIL = f"[{''.join(SUBSCRIPTS)}{''.join(ACCENTS.values())}]*"
-_PLAIN_NAME = rf"(?:(?:[{_LETTER}]|_(?!\{{))(?:[{_LETTER}0-9{''.join(SUBSCRIPTS)}{''.join(ACCENTS.values())}]|_(?!\{{))*)"
+_LINE = r"_(?!\s*\{)"
+_DIGIT = f"0-9{''.join(SUBSCRIPTS)}{''.join(ACCENTS.values())}"
+_PLAIN_NAME = f"(?:(?:[{_LETTER}]|{_LINE})(?:[{_LETTER}{_DIGIT}]|{_LINE})*)"
 _TEX_NAME = rf"(?:[{_LETTER}]{_TAIL})+"
 _SKIPPED = (
-    r"\s+|\\[,;:!> ]|~|\\q?quad(?![A-Za-z])|\\(?:left|right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|thinspace)(?![A-Za-z])\.?"
+    r"\s+|\\[,;:!> ]|~|\\q?quad(?![A-Za-z])|\\left(?![A-Za-z]|\s*\[)\.?"
+    r"|\\(?:right|middle|[bB]igg?[lrm]?|displaystyle|textstyle|limits|thinspace)(?![A-Za-z])\.?"
     r"|(?:np|numpy|jnp|jax\.numpy|scipy|sp|torch|tf|math|jax|LA)(?:\.(?:linalg|special|nn|functional|math))*\.(?=[A-Za-z])"
 )
 _REST = [
@@ -62,6 +70,9 @@ _REST = [
     ("ONES", r"\\(?:mathbf|mathbb|boldsymbol|bm|mathbbm|vec)\s*(?:\{\s*1\s*\}|1)|𝟏|𝟙|𝟭"),
     ("NORM", r"\\\||\\[lr]?Vert(?![A-Za-z])|‖|∥|\|\|"),
     ("BAR", r"\||∣|\\[lr]?vert(?![A-Za-z])"),
+    ("ANGLE_OPEN", r"\\langle(?![A-Za-z])|[⟨〈]"),
+    ("ANGLE_CLOSE", r"\\rangle(?![A-Za-z])|[⟩〉]"),
+    ("GROUP", r"\\left\s*\["),
     ("COMMAND", r"\\[A-Za-z]+\*?"),
     ("HADAMARD", r"\.\*|⊙|∘|∗"),
     ("OVER", r"\./|⊘"),
@@ -83,10 +94,10 @@ _REST = [
     ("RPAR", r"\)"),
     ("LBRACK", r"\["),
     ("RBRACK", r"\]"),
-    ("LBRACE", r"\{"),
-    ("RBRACE", r"\}"),
+    ("LBRACE", r"\\?\{"),
+    ("RBRACE", r"\\?\}"),
     ("SUBSCRIPT", "_"),
-    ("SMALL", f"[{''.join(SUBSCRIPTS)}]+"),
+    ("SMALL", f"[{''.join(SUBSCRIPTS)}₌]+"),
     ("ROOT", "√"),
     ("BIG", "[∑∏]"),
     ("VULGAR", "[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞]"),
@@ -98,13 +109,16 @@ def _scanner(name: str) -> re.Pattern[str]:
 
 
 _INDEXED = re.compile(f"([{_LETTER}]+)(_[A-Za-z0-9]+|[{''.join(SUBSCRIPTS)}]+)")
+_INDEX = re.compile(f"[{''.join(SUBSCRIPTS)}]*(?:_[A-Za-z0-9]+)?")
+_CARET = re.compile(r"\^")
+_LIKE_GREEK = str.maketrans("ɑɛ", "αε")
 _SCANNERS = {False: _scanner(_PLAIN_NAME), True: _scanner(_TEX_NAME)}
 _ENDS = words(
     "NUMBER NAME ONES RPAR RBRACE RBRACK BAR_CLOSE NORM_CLOSE NORM_INDEX MATRIX_CLOSE TRANSPOSE INVERSE INVERSE_TRANSPOSE "
     "PSEUDO_INVERSE RAISED"
 )
 "Tokens that end an operand."
-_STARTS = words("NUMBER NAME ONES FUNCTION PREFIX BIG LPAR BAR_OPEN NORM_OPEN MATRIX_OPEN")
+_STARTS = words("NUMBER NAME ONES FUNCTION PREFIX BIG LPAR LBRACK BAR_OPEN NORM_OPEN MATRIX_OPEN")
 "Tokens that start one; braces do not, since they hold arguments too."
 _OPENING = {"LPAR": "RPAR", "LBRACE": "RBRACE", "LBRACK": "RBRACK", "INDEX": "RBRACK", "MATRIX_OPEN": "MATRIX_CLOSE"}
 _COMMANDS = {
@@ -124,6 +138,27 @@ _FONTS = words("mathbf mathrm mathit mathsf mathcal mathbb boldsymbol bm operato
 _TEX_ACCENTS = {"bar": "bar", "overline": "bar", "hat": "hat", "widehat": "hat", "tilde": "tilde", "widetilde": "tilde", "dot": "dot"}
 _GREEK_FUNCTIONS = {"sigma": "sigmoid", "psi": "digamma", "Gamma": "gamma"}
 "Greek letters that are functions where they stand before a bracket and nobody declared them."
+_OF_MANY = {"f", "g", "h", "F", "phi", "varphi"}
+"Letters that stand for some function where they stand before brackets only."
+_MEANT = {
+    "sigma": "sigmoid",
+    "psi": "digamma",
+    "adj": "det(X) inv(X)",
+    "adjugate": "det(X) inv(X)",
+    "cof": "det(X) inv(X)'",
+    "cofactor": "det(X) inv(X)'",
+    "sech": "1 / cosh",
+    "cot": "1 / tan",
+    "mse": "mean",
+    "l2": "norm",
+    "fro": "norm",
+}
+"What is written for functions that are not among those that are known."
+_WORD = re.compile(r"[a-z]{2,}|.*[a-z]{3}.*")
+"Letters that are one name where nobody declared it."
+_UNIT = re.compile(f"(?:d(?=[A-ZΑ-Ω]))?[{_LETTER}](?:_?[0-9]+|[{''.join(SUBSCRIPTS)}]+)?[{''.join(ACCENTS.values())}]?")
+"One letter with what belongs to it, a differential with its d."
+_MARKED = re.compile(r"\^\s*-?\s*([TH]\w+|H)")
 
 
 @dataclass
@@ -149,14 +184,24 @@ class Tokens:
     "Whether a product is written by nothing somewhere."
 
 
-def tokenize(text: str, names: Collection[str] = (), *, spelling: Spelling | None = None, functions: Collection[str] = ()) -> Tokens:
+def tokenize(
+    text: str,
+    names: Collection[str] = (),
+    *,
+    spelling: Spelling | None = None,
+    functions: Collection[str] = (),
+    undeclared: Literal["refused", "split", "foreign"] = "refused",
+) -> Tokens:
     """The tokens of a text in which these names are declared and these functions are the caller's own.
+
+    A run of letters that no names make up stays as it is and is `refused` later, or is `split` into letters, unless it is a word;
+    in a claim about a function whose names these are, it is `foreign`, which is an error.
 
     Raises FormulaError, with the place, for what belongs to no spelling and for what is too long, too deep or too large.
     """
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"the formula has {len(text)} characters, but at most {MAX_LENGTH} are read", text=text[:80])
-    return _Filter(text, names, spelling, functions).run()
+    return _Filter(text, names, spelling, functions, undeclared).run()
 
 
 def number_of(text: str) -> Fraction:
@@ -167,13 +212,20 @@ def number_of(text: str) -> Fraction:
     if len(tens) > 5 or abs(int(tens or 0)) > MAX_TENS:
         raise FormulaError(f"a number has the power of ten {tens[:12]}, but at most {MAX_TENS} is read")
     try:
-        return Fraction(text)
+        value = Fraction(text)
     except ValueError:
         raise FormulaError(f"{text} is no number") from None
+    if value > 10**MAX_TENS:
+        raise FormulaError(f"the number {text[:12]} is larger than 10 to the power of {MAX_TENS}, the largest that is read")
+    return value
 
 
-def scan(text: str, *, tex: bool) -> list[Raw]:
-    """The pieces of a text; FormulaError names a character that belongs to no spelling."""
+def scan(text: str, *, tex: bool, names: Collection[str] = ()) -> list[Raw]:
+    """The pieces of a text; FormulaError names a character that belongs to no spelling.
+
+    A T after ^ is a transpose whatever follows it, since only one letter is raised; only where one of the names stands there in
+    full, as in `a^Tx` with a name Tx, it is an exponent. An H is a transpose too, unless it is a name.
+    """
     pieces: list[Raw] = []
     scanner = _SCANNERS[tex]
     place = 0
@@ -184,16 +236,33 @@ def scan(text: str, *, tex: bool) -> list[Raw]:
             if letter is None:
                 shown = unicodedata.name(text[place], f"U+{ord(text[place]):04X}")
                 raise FormulaError(f"the character {text[place]!r} ({shown}) means nothing here", text=text, span=(place, place + 1))
-            pieces.append(Raw("NAME", letter, place, place + 1))
-            place += 1
+            index = _INDEX.match(text, place + 1)
+            end = place + 1 if tex or index is None else index.end()
+            pieces.append(Raw("NAME", letter + text[place + 1 : end], place, end))
+            place = end
             continue
         kind = match.lastgroup or ""
-        if kind != "SKIP":
+        if kind in {"TRANSPOSE", "INVERSE_TRANSPOSE"}:
+            marked = _MARKED.match(text, place)
+            if marked is not None and marked[1] in names:
+                kind, match = "POWER", _CARET.match(text, place) or match
+        if kind == "EXPONENT":
+            pieces += _lowered(match[0], place)
+        elif kind != "SKIP":
             pieces.append(Raw(kind, match[0], place, match.end()))
-            if len(pieces) > MAX_TOKENS:
-                raise FormulaError(f"the formula has more than {MAX_TOKENS} signs", text=text, span=(place, match.end()))
+        if len(pieces) > MAX_TOKENS:
+            piece = f"{text[:20]}…{text[place : place + 20]}"
+            raise FormulaError(f"the formula “{piece}…” has more than {MAX_TOKENS} signs")
         place = match.end()
     return pieces
+
+
+def _lowered(raised: str, start: int) -> list[Raw]:
+    """What stands for letters and signs above the line: a power and its exponent in braces."""
+    end = start + len(raised)
+    plain = unicodedata.normalize("NFKC", raised).replace("−", "-").translate(_LIKE_GREEK)
+    inside = [Raw(each.kind, each.value, start + each.start, start + each.end) for each in scan(plain, tex=True)]
+    return [Raw("POWER", "^", start, start), Raw("LBRACE", "{", start, start), *inside, Raw("RBRACE", "}", end, end)]
 
 
 def _plain_letter(letter: str) -> str | None:
@@ -201,22 +270,84 @@ def _plain_letter(letter: str) -> str | None:
     apart = unicodedata.normalize("NFD", letter)
     if len(apart) == 2 and apart[1] in ACCENTS.values():
         return apart
+    if not unicodedata.decomposition(letter).startswith(("<font>", "<wide>")):  # small letters above and below mean something else
+        return None
     plain = unicodedata.normalize("NFKC", letter)
     return plain if len(plain) == 1 and plain != letter and ((plain.isascii() and plain.isalpha()) or plain in LETTERS) else None
+
+
+def _arranged(pieces: list[Raw], *, tex: bool) -> list[Raw]:
+    """The pieces with an index before what is raised: ‖X‖²_F as ‖X‖_F². Of a name only an index of one sign, since X^2_{ij} is asked."""
+    out: list[Raw] = []
+    at = 0
+    while at < len(pieces):
+        if [piece.kind for piece in pieces[at : at + 4]] == ["LBRACE", "NAME", "RBRACE", "SUBSCRIPT"] and (
+            not out or out[-1].kind not in {"COMMAND", "POWER", "SUBSCRIPT"}
+        ):
+            out.append(pieces[at + 1])
+            at += 3
+            continue
+        marks = _marks_before(out)
+        group = _index_at(pieces, at, tex=tex) if marks else []
+        base = out[-marks - 1].kind if 0 < marks < len(out) else ""
+        single = group and len(group) <= 4 and len(group[-1 if len(group) < 4 else 2].value) == 1
+        if group and (base == "NORM" or (base == "NAME" and single)):
+            out[-marks:-marks] = group
+            at += len(group)
+        else:
+            out.append(pieces[at])
+            at += 1
+    return out
+
+
+def _marks_before(out: list[Raw]) -> int:
+    """How many pieces at the end are raised: a mark, or a power with its number."""
+    kinds = [piece.kind for piece in out[-4:]]
+    if kinds[-1:] in (["TRANSPOSE"], ["RAISED"]):
+        return 1
+    if kinds[-2:] == ["POWER", "NUMBER"]:
+        return 2
+    return 4 if kinds == ["POWER", "LBRACE", "NUMBER", "RBRACE"] else 0
+
+
+def _index_at(pieces: list[Raw], at: int, *, tex: bool) -> list[Raw]:
+    """The pieces of an index that starts here."""
+    piece = pieces[at]
+    if piece.kind == "SMALL":
+        return [piece]
+    if piece.kind == "NAME" and piece.value[0] == "_" and len(piece.value) > 1 and not tex:
+        return [Raw("SMALL", piece.value[1:], piece.start, piece.end)]
+    if piece.kind != "SUBSCRIPT" or at + 1 >= len(pieces):
+        return []
+    if pieces[at + 1].kind != "LBRACE":
+        return pieces[at : at + 2]
+    end = next((i for i in range(at, min(at + 12, len(pieces))) if pieces[i].kind == "RBRACE"), None)
+    return [] if end is None else pieces[at : end + 1]
 
 
 class _Filter:
     """One walk over the pieces."""
 
-    def __init__(self, text: str, names: Collection[str], spelling: Spelling | None, functions: Collection[str]) -> None:
+    def __init__(
+        self,
+        text: str,
+        names: Collection[str],
+        spelling: Spelling | None,
+        functions: Collection[str],
+        undeclared: Literal["refused", "split", "foreign"],
+    ) -> None:
         self.text = text
         self.tex = spelling == "latex" or (spelling is None and "\\" in text)
         self.spelling = spelling
         self.functions = functions
+        self.undeclared = undeclared
+        self.names = names
         self.by_form = {canonical(name): name for name in names}
         self.spelled = {surface: name for name in names for surface in surfaces(name)}
-        self.longest = max(map(len, self.spelled), default=0)
-        self.pieces = scan(text, tex=self.tex)
+        self.parts = self.spelled | {word: word for word in ("I", "e", "pi") if word not in self.spelled}
+        self.longest = max(map(len, self.parts))
+        self.pieces = _arranged(scan(text, tex=self.tex, names=self.spelled), tex=self.tex)
+        self.letters = ""  # the indices of sums and products
         self.at = 0
         self.out: list[Token] = []
         self.open: list[str] = []
@@ -313,7 +444,40 @@ class _Filter:
         self.emit("EQUALS", "=", piece.start, piece.end)
 
     def _lbrack(self, piece: Raw) -> None:
-        self.emit("INDEX" if self.operand_before else "LBRACK", "[", piece.start, piece.end)
+        """After a number, or around what is no index, a bracket groups."""
+        index = self.operand_before and self.out[-1].type != "NUMBER" and self._holds_places()
+        self.emit("INDEX" if index else "LBRACK", "[", piece.start, piece.end)
+
+    def _holds_places(self) -> bool:
+        """Whether nothing but numbers, colons and single names stand in the bracket that opens here."""
+        inside: list[Raw] = []
+        for piece in self.pieces[self.at : self.at + 12]:
+            if piece.kind == "RBRACK":
+                break
+            inside.append(piece)
+        if len(inside) == 1 and inside[0].kind == "NAME":
+            return inside[0].value not in self.spelled
+        return any(piece.kind in {"COMMA", "COLON"} for piece in inside) or all(piece.kind in {"NUMBER", "MINUS"} for piece in inside)
+
+    def _group(self, piece: Raw) -> None:
+        self.emit("LBRACK", "[", piece.start, piece.end)
+
+    def _lbrace(self, piece: Raw) -> None:
+        """A number in braces after a factor is an index whose line was forgotten, no factor."""
+        before = self.out[-1] if self.out else None
+        if before is not None and before.type == "NAME" and self.next_kind() == "NUMBER" and self.pieces[self.at + 1 : self.at + 2]:
+            after = self.pieces[self.at + 1]
+            if after.kind in {"RBRACE", "COMMA"}:
+                name = self.text[before.start_pos or 0 : before.end_pos]
+                raise self.fail(f"a number in braces follows {name}; an index is written as in {name}_{{21}}", piece)
+        self.emit("LBRACE", "{", piece.start, piece.end)
+
+    def _angle_open(self, piece: Raw) -> None:
+        self.emit("FUNCTION", ("inner_product", None), piece.start, piece.start)
+        self.emit("LPAR", "(", piece.start, piece.end)
+
+    def _angle_close(self, piece: Raw) -> None:
+        self.emit("RPAR", ")", piece.start, piece.end)
 
     def _entrywise_power(self, piece: Raw) -> None:
         self.emit("POWER", ".^", piece.start, piece.end - 1)
@@ -355,7 +519,7 @@ class _Filter:
             return None, 0
         self.at += 1
         if mark.kind == "SMALL" or len(mark.value) > 1:
-            return canonical(mark.value), mark.end
+            return canonical(mark.value).replace("₌", "="), mark.end
         if self.at >= len(self.pieces):
             raise self.fail("nothing stands below the line", mark)
         piece = self.pieces[self.at]
@@ -384,9 +548,7 @@ class _Filter:
 
     def _name(self, piece: Raw) -> None:
         run, start = piece.value, piece.start
-        if run[0] == "_" and run not in self.spelled:
-            raise self.fail("a line stands below nothing", piece)
-        if self.tex and piece.value == "d" and self._differential(piece):
+        if self._more_than_a_name(piece):
             return
         known = self.spelled.get(run) or self.by_form.get(canonical(run))
         index: str | None = None
@@ -402,16 +564,76 @@ class _Filter:
             self.function(FUNCTIONS.get(run, run), None, start, end)
         elif run in LETTERS:
             self._letter(LETTERS[run], start, end)
+        elif self.next_kind() in {"LPAR", "TRANSPOSE"} and run in _OF_MANY and self._only_called(run):
+            raise self.fail(f"{run} is no function that is known; write it out, or a product as in {run} * (x)", piece)
         elif match := _INDEXED.fullmatch(run):
             self._plain_index(match, start, end)
         else:
             self._run(run, start, end)
 
+    def _more_than_a_name(self, piece: Raw) -> bool:
+        """Take what begins like a name and is a sum, a differential, or a name with digits; FormulaError for a line below nothing."""
+        run = piece.value
+        if run[0] == "_" and run not in self.spelled:
+            word = "function" if self.next_kind() == "LPAR" else "name"
+            raise self.fail(f"{run[:40]} is no {word}, since none begins with a line below", piece)
+        if run[0] in "ΣΠ":
+            return self._capital_sum(piece)
+        return self.tex and ((run == "d" and self._differential(piece)) or self._with_digits(piece))
+
+    def _with_digits(self, piece: Raw) -> bool:
+        """In TeX, letters with digits right behind them where that is a name, as in `x1`."""
+        after = self.pieces[self.at] if self.at < len(self.pieces) else piece
+        if after.kind != "NUMBER" or after.start != piece.end or not after.value.isdigit():
+            return False
+        run = piece.value + after.value
+        if run not in self.spelled and (self._split(run) is None if self.undeclared != "split" else piece.value in self.spelled):
+            return False
+        self.at += 1
+        self._run(run, piece.start, after.end)
+        return True
+
+    def _capital_sum(self, piece: Raw) -> bool:
+        """A capital Σ or Π as a sum or a product, where it is no name: before a function, or with an index that comes again."""
+        letter, run = piece.value[0], piece.value[1:]
+        if self.operand_before or any(canonical(name).startswith(LETTERS[letter]) for name in self.names):
+            return False
+        match = re.match(r"_([ijkl])(?![A-Za-z0-9])|([ᵢⱼₖₗ])", run)
+        rest = run[match.end() :] if match else run
+        after = [each.kind for each in self.pieces[self.at : self.at + 3]]
+        braced = not run and after == ["SUBSCRIPT", "LBRACE", "NAME"] and self.pieces[self.at + 2].value in {*"ijkl"}
+        word = rest or (self.pieces[self.at].value if after[:1] == ["NAME"] else "")
+        alone = self.undeclared != "split" and bool(word or after[:1] == ["LPAR"])
+        sums = bool(match) or braced or (letter == "Σ" and (word in FUNCTIONS or alone))
+        if not sums:
+            return False
+        place = piece.end - len(rest)
+        added = [Raw("SMALL", match[1] or match[2], piece.start + 1, place)] if match else []
+        added += [Raw("NAME", rest, place, piece.end)] if rest else []
+        self.pieces[self.at : self.at] = added
+        self._big(Raw("BIG", {"Σ": "∑", "Π": "∏"}[letter], piece.start, piece.start + 1))
+        return True
+
+    def _only_called(self, run: str) -> bool:
+        """Whether a letter stands before brackets only, or before a prime and a bracket; the f of `f(x) = x'A x` does not count."""
+        closed = next((i for i, piece in enumerate(self.pieces) if piece.kind == "RPAR"), 0)
+        if self.at == 1 and [piece.kind for piece in self.pieces[closed + 1 : closed + 2]] == ["EQUALS"]:
+            return False
+        places = [i for i, piece in enumerate(self.pieces) if piece.kind == "NAME" and piece.value == run]
+        followers = [[piece.kind for piece in self.pieces[i + 1 : i + 3]] for i in places]
+        glued = all(self.pieces[i].end == self.pieces[i + 1].start for i in places if i + 1 < len(self.pieces))
+        return glued and all(kinds[:1] == ["LPAR"] or kinds == ["TRANSPOSE", "LPAR"] for kinds in followers)
+
     def _plain_index(self, match: re.Match[str], start: int, end: int) -> None:
         """`x_1`, `x₁` and `I_n` in plain text: a name that was declared without its index has one, others are names as they stand."""
         stem, index = match[1], canonical(match[2])
-        if stem in self.spelled or stem in {"I", "e"}:
+        if stem in self.spelled or stem in {"I", "e"} or (index and set(index) <= set(self.letters)):
             self.emit("NAME", (self.spelled.get(stem, stem), index), start, end)
+            return
+        pieces = self._split(stem)
+        if pieces is not None:
+            self._emit_all(pieces[:-1], start)
+            self.emit("NAME", (self.parts[pieces[-1]], index), start + len(stem) - len(pieces[-1]), end)
         else:
             self._run(match[0], start, end)
 
@@ -457,34 +679,69 @@ class _Filter:
                 return
 
     def _run(self, run: str, start: int, end: int) -> None:
-        """A run of letters that is no name: several declared names side by side, or a name that nobody declared."""
+        """A run of letters that is no name: several declared names side by side, or a name that nobody declared.
+
+        Before a bracket its end may be a function, as in `2Aexp(x)`.
+        """
         pieces = self._split(run)
-        if pieces is None:
-            if self.next_kind() == "LPAR" and len(run) > 1 and not self.tex:
-                close = get_close_matches(run, FUNCTIONS, 1)
-                raise FormulaError(
-                    f"there is no function {run}" + (f"; did you mean {close[0]}" if close else ""),
-                    text=self.text,
-                    span=(start, end),
-                    repairs=tuple(close),
-                )
-            pieces = list(run) if self.tex else [run]
-        place = start
+        if pieces is None and run in _MEANT and self._primed():
+            raise self._no_function(run, start, end)
+        if pieces is None and self.next_kind() == "LPAR" and run.isalpha() and len(run) > 1 and not self.tex:
+            cut = next((cut for cut in range(1, len(run) - 1) if self._is_function(run[cut:]) and self._letters(run[:cut])), None)
+            if cut is None:
+                raise self._no_function(run, start, end)
+            self._emit_all(self._letters(run[:cut]) or [], start)
+            self.function(FUNCTIONS.get(run[cut:], run[cut:]), None, start + cut, end)
+            return
+        pieces = pieces or self._letters(run)
+        if pieces is None and self.undeclared == "foreign" and run.isalpha() and len(run) > 1 and not self.tex and run not in GREEK:
+            known = ", ".join(dict.fromkeys(name for name in self.names if not name.startswith("d")))
+            message = f"{run[:40]} is no name of the function and no product of its names, which are {known or 'none'}"
+            raise FormulaError(message, text=self.text, span=(start, end))
+        self._emit_all(pieces or (_UNIT.findall(run) if self.tex else [run]), start)
+
+    def _emit_all(self, pieces: list[str], start: int) -> None:
+        """Names side by side."""
         for surface in pieces:
-            self.emit("NAME", self.spelled.get(surface, surface), place, place + len(surface))
-            place += len(surface)
+            self.emit("NAME", self.parts.get(surface, LETTERS.get(surface, surface)), start, start + len(surface))
+            start += len(surface)
+
+    def _no_function(self, run: str, start: int, end: int) -> FormulaError:
+        meant = [_MEANT[run]] if run in _MEANT else get_close_matches(run, FUNCTIONS, 1, 0.75)
+        message = f"there is no function {run[:40]}" + (f"; did you mean {meant[0]}" if meant else "")
+        repairs = tuple(word for word in meant if word.isalpha())
+        return FormulaError(message, text=self.text, span=(start, end), repairs=repairs)
+
+    def _letters(self, run: str) -> list[str] | None:
+        """The names that make up a run: declared ones, or where none is declared its letters.
+
+        A run of small Latin letters, or one with three of them in a row, is a word and one name, but for two that are the same or
+        stand before a transpose, as in x x' and u v'. Digits and small digits belong to the letter before them, a d to a capital
+        after it.
+        """
+        pieces = [run] if run in self.spelled else self._split(run)
+        if pieces is not None or self.undeclared != "split":
+            return pieces
+        if run in GREEK or run == "lam" or self._is_function(run):
+            return None
+        pieces = _UNIT.findall(run)
+        if "".join(pieces) != run or len(run) > 60:
+            return None
+        twins = len(run) == 2 and (run[0] == run[1] or (self.next_kind() == "TRANSPOSE" and run[0] != "d"))
+        lettered = all(len(piece) > 1 for piece in pieces) and len(pieces) > 1
+        return None if _WORD.fullmatch(run) and not twins and not lettered else pieces
 
     def _split(self, run: str) -> list[str] | None:
-        """The fewest declared names that make up a run of letters, if any do."""
-        if len(run) < 2 or len(run) > 60:
+        """The fewest declared names that make up a run of letters, I, e and pi among them, if any do."""
+        if len(run) < 2 or len(run) > 60 or self.undeclared == "split":
             return None
         best: list[list[str] | None] = [[], *([None] * len(run))]
         for end in range(1, len(run) + 1):
             for begin in range(max(0, end - self.longest), end):
                 head = best[begin]
-                if head is not None and run[begin:end] in self.spelled and (best[end] is None or len(head) + 1 < len(best[end] or [])):
+                if head is not None and run[begin:end] in self.parts and (best[end] is None or len(head) + 1 < len(best[end] or [])):
                     best[end] = [*head, run[begin:end]]
-        return best[-1]
+        return best[-1] if best[-1] is not None and not {*best[-1]} <= {"I", "e", "pi"} else None
 
     def _command(self, piece: Raw) -> None:
         word = piece.value[1:]
@@ -504,6 +761,9 @@ class _Filter:
             self.function(FUNCTIONS[word], index, piece.start, end or piece.end)
         elif word.removeprefix("var") in GREEK:
             self._letter(word.removeprefix("var"), piece.start, piece.end)
+        elif self._is_function(word):
+            index, end = self._below()
+            self.function(FUNCTIONS.get(word, word), index, piece.start, end or piece.end)
         else:
             raise self.fail(f"the command {piece.value} means nothing here", piece)
 
@@ -514,10 +774,12 @@ class _Filter:
         known = self.by_form.get(canonical(full))
         if known is not None:
             self.emit("NAME", known, start, until or end)
-        elif index is None and word in _GREEK_FUNCTIONS and self.next_kind() == "LPAR" and canonical(word) not in self.by_form:
+        elif index is None and word in _GREEK_FUNCTIONS and (self.next_kind() == "LPAR" or self._primed()):
             self.function(_GREEK_FUNCTIONS[word], None, start, end)
         elif word in self.functions:
             self.function(word, index, start, until or end)
+        elif index is None and self.next_kind() in {"LPAR", "TRANSPOSE"} and word in _OF_MANY and self._only_called(self.text[start:end]):
+            raise FormulaError(f"{self.text[start:end]} is no function that is known", text=self.text, span=(start, end))
         elif index is None:
             self.emit("NAME", word, start, end)
         else:
@@ -573,8 +835,11 @@ class _Filter:
         r"""A sum or a product over an index: \sum_i, \sum_{i=1}^n, \sum_{ij}; without an index, of all entries."""
         word = {"∑": "sum", "∏": "prod"}.get(piece.value, piece.value[1:])
         index, end = self._below()
-        if index is None:
+        if index is None and self.next_kind() in {"LPAR", "LBRACE", "TRANSPOSE"}:
             self.function(word, None, piece.start, piece.end)
+            return
+        if index is None:
+            self.emit("BIG", (word, "", None), piece.start, piece.end)
             return
         letters, _, first = index.replace(",", "").partition("=")
         until = None
@@ -585,6 +850,7 @@ class _Filter:
             until, end = self._below()
         if not letters.isalpha() or first not in {"", "1"}:
             raise FormulaError(f"the range {index} of a sum is not read", text=self.text, span=(piece.start, end))
+        self.letters += letters
         self.emit("BIG", (word, letters, until), piece.start, end)
 
     def _attribute(self, piece: Raw) -> None:
@@ -598,6 +864,9 @@ class _Filter:
 
     def function(self, name: str, index: str | None, start: int, end: int) -> None:
         """A function before its bracket, or before the one factor that it takes."""
+        if self._primed() and name not in {"eye", "ones"}:
+            self.at += 1
+            name += "'"
         follows = self.next_kind()
         if follows == "LBRACE":  # \sqrt{x}
             self.pieces[self.at].kind = "LPAR"
@@ -612,6 +881,11 @@ class _Filter:
             self.emit("NAME", "I", start, end) if name == "eye" else self.emit("ONES", "", start, end)
             return
         self.emit("FUNCTION" if follows == "LPAR" else "PREFIX", (name, index), start, end)
+
+    def _primed(self) -> bool:
+        """Whether a prime and a bracket follow: the derivative of a function."""
+        after = self.pieces[self.at : self.at + 2]
+        return [piece.kind for piece in after] == ["TRANSPOSE", "LPAR"] and after[0].value in {"'", "′"}
 
     def _ones(self, piece: Raw) -> None:
         index, end = self._below()
@@ -660,7 +934,7 @@ class _Filter:
                 self.evidence.add("numpy")
             elif value in {"'", ".*", "./", ".^", ".'"} or (kind == "NAME" and value in MATLAB_WORDS):
                 self.evidence.add("matlab")
-            elif not value.isascii() and kind not in {"NAME", "MINUS"}:
+            elif (kind == "TRANSPOSE" and value[0] == "^") or (not value.isascii() and kind not in {"NAME", "MINUS"}):
                 self.evidence.add("unicode")
         if re.search(r"(?<![\w.])(?:np|numpy|jnp)\.", text):
             self.evidence.add("numpy")

@@ -13,7 +13,9 @@ from matcalc.formula.expression import Expr
 from matcalc.formula.size import ONE, Size
 
 MAX_TERMS = 64
-"Terms and factors of a size, above which a formula is given up."
+"Terms of a size, above which a formula is given up."
+MAX_FACTORS = 7
+"Dimensions that are multiplied in a size: what is a Kronecker product of more is never computed."
 
 
 @dataclass
@@ -34,6 +36,10 @@ class Unknowns:
         if proper:
             self.proper.add(f"?{self.count}")
         return Size.of(f"?{self.count}")
+
+    def copied(self) -> Unknowns:
+        """What is known by now, apart from what becomes known later."""
+        return replace(self, bound=dict(self.bound), waiting=list(self.waiting), proper=set(self.proper))
 
     def known(self, size: Size) -> Size:
         """The size with everything put in that is known of it."""
@@ -147,4 +153,4 @@ def _never_equal(a: Size, b: Size) -> bool:
 
 def too_large(size: Size) -> bool:
     """Whether a size has grown beyond what anybody means."""
-    return len(size.terms) > MAX_TERMS or any(len(monomial) > MAX_TERMS or abs(c) > 10**9 for monomial, c in size.terms)
+    return len(size.terms) > MAX_TERMS or any(len(monomial) > MAX_FACTORS or abs(c) > 10**9 for monomial, c in size.terms)

@@ -78,7 +78,7 @@ def check(
     if file is not None:
         if f or wrt or claim:
             raise Refusal("--file brings its own functions and claims; leave out F, --wrt and --claim")
-        ctx.exit(0 if _check_all(file, seed) else FAILED)
+        ctx.exit(0 if _check_all(file, spelling, seed) else FAILED)
     if f and f.startswith("--"):
         raise Refusal(f"there is no option {f}; `matcalc check --help` shows those that there are")
     if not f or not wrt:
@@ -98,13 +98,13 @@ def check(
     ctx.exit(0 if verdict.right else FAILED)
 
 
-def _check_all(file: Path, seed: int) -> bool:
+def _check_all(file: Path, spelling: Any, seed: int) -> bool:
     """Print the verdict on every claim of a file as it comes; whether all are right."""
     from matcalc.claims import check_file
 
     right = True
     try:
-        for found in check_file(file, seed=seed):
+        for found in check_file(file, spelling=spelling, seed=seed):
             right &= found["verdict"] in {"proved", "verified"}
             click.echo(json.dumps(found, ensure_ascii=False))
     except OSError as error:

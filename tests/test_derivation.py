@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from matcalc.catalogue import installed
 from matcalc.derivation import Derivation, agree, cost, derive, differential, hessian, interior, jacobian, paths, simplified
 from matcalc.derivation.adjoints import ADJOINTS, catalogue_rule, shares
-from matcalc.derivation.building import flipped, inner, minus, scaled
+from matcalc.derivation.building import TooLongError, flipped, inner, interned, minus, print_size, scaled
 from matcalc.derivation.graphing import graph
 from matcalc.derivation.numbers import APPROXIMATE, inputs_of, random_point, sizes_for
-from matcalc.derivation.reverse import marked
+from matcalc.derivation.reverse import backward, marked
 from matcalc.exact import Ball, BallDual, Dual, Field, FieldDual, NoExactFormError, UndefinedPointError, working_precision
 from matcalc.formula import from_sample, parse, parse_pair, spell, variable
 from matcalc.formula.expression import Expr, FormulaError
@@ -274,10 +274,52 @@ def checked(found: Derivation) -> None:
     assert answer is True or (answer is None and by_differences(found.f, found.wrt))
 
 
+@pytest.mark.parametrize(
+    ("f", "wrong"),
+    [
+        ("sum(sqrt(x**2))", "ones(n)"),
+        ("sum((x**2)**1.5)", "3 * x**2"),
+        ("sqrt(det(X)**2)", "det(X) * inv(X).T"),
+        ("sum(sqrt(x * y))", "0.5 * sqrt(y) / sqrt(x)"),
+    ],
+)
+def test_the_root_of_a_square_is_no_number_of_either_sign(f: str, wrong: str) -> None:
+    wrt = "X" if "X" in f else "x"
+    declared = [variable(word) for word in ("x: real(n)", "y: real(n)", "X: real(n, n)")]
+    found = derive(parse(f, declared).expr, wrt)
+    checked(found)
+    assert found.gradient != simplified(parse(wrong, declared).expr)
+
+
+def test_a_power_of_what_is_positive_goes_inside() -> None:
+    assert text(simplified(read("sqrt(norm(x)**4)", "x: real(n)"))) == text(simplified(read("norm(x)**2", "x: real(n)")))
+    assert simplified(read("sqrt(exp(x)**2)", "x: real(n)")) == read("exp(x)", "x: real(n)")
+
+
+def test_a_formula_that_nobody_would_read_is_refused_at_once() -> None:
+    f = read("sum(" + "softmax(" * 30 + "x" + ")" * 31, "x: real(n)")
+    with pytest.raises(TooLongError, match="too long to be written"):
+        derive(f, "x")
+    raw = next(visit.adjoint for visit in backward(f, ["x"]) if visit.node.op == "name")
+    assert print_size(raw) > 10**9
+    assert len(list(raw.nodes())) < 500
+
+
+@given(st.integers(0, 2**30))
+@settings(max_examples=20, deadline=None)
+def test_what_is_interned_is_the_same_and_one_object(seed: int) -> None:
+    words = ["x", "sin(x)", "x * y", "exp(x - y)", "x + y * y"]
+    a, b = (read("*".join(words[k] for k in np.random.default_rng(seed).integers(0, 5, 4)), "x: real(n)", "y: real(n)") for _ in range(2))
+    assert a is not b
+    assert interned(a) == a
+    assert interned(a) is interned(b)
+    assert print_size(a) == 1 + sum(print_size(arg) for arg in a.args)
+
+
 @pytest.mark.parametrize("case", {(c["f"], c["wrt"]): c for c in CLAIMS}.values(), ids=lambda c: f"{c['f']} wrt {c['wrt']}")
 def test_claims_derive(case: dict[str, Any]) -> None:
     variables = from_sample(case["vars"])
-    expr = parse_pair(case["f"], case["claim"], variables, case["wrt"], dimensions=case["dims"][0]).f.expr
+    expr = parse_pair(case["f"], case["claim"], variables, case["wrt"], spelling="numpy", dimensions=case["dims"][0]).f.expr
     checked(derive(expr, case["wrt"], {v.name for v in variables.values() if v.domain in {"symmetric", "spd"}}))
 
 

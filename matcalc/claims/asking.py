@@ -19,19 +19,23 @@ from matcalc.claims.points import Variable
 from matcalc.claims.question import KINDS, Question, all_equal, kind_of, named
 from matcalc.claims.terms import aligned
 from matcalc.claims.verdict import ClaimVerdict
-from matcalc.derivation import derive, differential, hessian, simplified
+from matcalc.derivation import clock, derive, differential, hessian, simplified
 from matcalc.formula import names
 from matcalc.formula.expression import Expr, FormulaError
 from matcalc.formula.operations import make
-from matcalc.formula.parsing import Kind, Pair, Parsed, echo, parse, parse_pair
+from matcalc.formula.parsing import Job, Kind, Pair, Parsed, echo, parse, parse_pair
 from matcalc.formula.printing import spell
 from matcalc.formula.size import ONE, Size
-from matcalc.formula.vocabulary import Spelling
+from matcalc.formula.vocabulary import SPELLINGS, Spelling
 
 Declared = Mapping[str, Any] | Iterable[Any] | None
-TROUBLE = (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
-"What computing with somebody's formula may end in; FormulaError is one of them."
+TROUBLE = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"What computing with somebody's formula may end in; FormulaError, RecursionError and OutOfTimeError are some of them."
+TOO_MUCH = (clock.OutOfTimeError, MemoryError, RecursionError)
+"What ends a computation that is too long, too large or too deep."
 MOST_SIZE = 1000
+MOST_DERIVING, MOST_TELLING = 3.0, 1.0
+"Seconds for the right formula, and for each of the other things that are told beside a verdict, which is known without them."
 LONGEST = 20_000
 "Characters of a formula that are read."
 
@@ -46,14 +50,15 @@ def check_claim(
     dims: Sequence[Mapping[str, int]] | None = None,
     spelling: Spelling | None = None,
     seed: int = 0,
+    seconds: float = clock.SECONDS,
 ) -> ClaimVerdict:
     """Whether `claim` is the derivative of `f` with respect to `wrt`; without a claim, what the derivative is, verified.
 
     `variables` are declarations such as `"K: spd(n)"`, `"A: real(m, n)"`, `"a: positive"`, or a mapping from names to them or to
     their shapes; names that are not declared follow matrixcalculus.org's convention if none is. `kind` is one of gradient,
     jacobian, differential (a claim in which dX stands for the differential of X), hessian, or auto. `dims` are the sizes to look
-    at. A wrong claim is a verdict, and so is one whose shapes do not fit; FormulaError is raised for a text that cannot be read,
-    ValueError for a question that makes no sense.
+    at; what is not known after about so many `seconds` is inconclusive. A wrong claim is a verdict, and so is one whose shapes do not
+    fit; FormulaError is raised for a text that cannot be read, ValueError for a question that makes no sense.
     """
     started = time.perf_counter()
     if kind not in {"auto", *KINDS}:
@@ -63,10 +68,14 @@ def check_claim(
         if len(text) > LONGEST:
             raise ValueError(f"a formula has at most {LONGEST} characters, but one of {len(text)} came")
     sizes = _sizes(dims)
-    if claim is None:
-        verdict = _derived(f, wrt, declared, kind, sizes, spelling, seed)
-    else:
-        verdict = _judged(f, wrt, claim, declared, kind, sizes, spelling, seed)
+    try:
+        with clock.within(seconds):
+            if claim is None:
+                verdict = _derived(f, wrt, declared, kind, sizes, spelling, seed)
+            else:
+                verdict = _judged(f, wrt, claim, declared, kind, sizes, spelling, seed)
+    except TOO_MUCH as error:
+        verdict = ClaimVerdict(f, wrt, claim, kind, "inconclusive", reason=_too_much(error))
     return replace(verdict, seconds=time.perf_counter() - started)
 
 
@@ -110,7 +119,7 @@ def _judged(
     variables = _variables(pair.f.variables, pair.claim.variables if pair.claim else {})
     variable = named(variables, wrt)
     spelled = partial(_spelled, spelling=pair.f.spelling, shape_known=False)
-    verdict = ClaimVerdict(f, wrt, claim, kind, "refuted", reading={"f": _echoed(pair.f)}, notes=pair.f.notes)
+    verdict = ClaimVerdict(f, wrt, claim, kind, "refuted", notes=pair.f.notes)
     if pair.claim is None:
         kind = _kind(kind, pair.f.expr, variable, None)
         verdict = replace(verdict, kind=kind, layers=(Layer("shapes", "different", note=str(pair.problem)),))
@@ -120,30 +129,33 @@ def _judged(
         kind = _kind(kind, pair.f.expr, variable, pair.claim.expr)
         question = _complete(Question(pair.f.expr, variable, pair.claim.expr, variables, kind, dims))
         notes = tuple(dict.fromkeys([*pair.f.notes, *pair.claim.notes]))
-        verdict = replace(verdict, kind=kind, reading={**verdict.reading, "claim": _echoed(pair.claim)}, notes=notes)
-        verdict = judge(question, verdict, spelled, seed)
+        verdict = judge(question, replace(verdict, kind=kind, notes=notes), spelled, seed)
+    verdict = replace(verdict, reading={"f": _echoed(pair.f)} | ({"claim": _echoed(pair.claim)} if pair.claim else {}))
     if verdict.right:
         return replace(verdict, derivative=pair.claim.expr if pair.claim else None, derivative_text=claim)
-    truth = _truth(pair.f.expr, variable, variables, verdict.kind)
-    if truth is None:
-        return verdict
-    return replace(verdict, derivative=truth, derivative_text=spelled(truth))
+    truth = verdict.derivative if verdict.wrong else _truth(pair.f.expr, variable, variables, verdict.kind)
+    return verdict if truth is None else replace(verdict, derivative=truth, derivative_text=spelled(truth))
 
 
 def judge(question: Question, verdict: ClaimVerdict | None = None, spelled: Callable[[Expr], str] = repr, seed: int = 0) -> ClaimVerdict:
     """The verdict on a typed question, with explanations and a counterexample where it is wrong; `verdict` is what is known before."""
     verdict = verdict or ClaimVerdict(spelled(question.f), question.wrt.name, spelled(question.claim), question.kind, "inconclusive")
-    decision: Decision = decide(question, seed)
+    try:
+        decision: Decision = decide(question, seed)
+    except TOO_MUCH as error:
+        return replace(verdict, verdict="inconclusive", reason=_too_much(error))
     notes = (*verdict.notes, *([f"I assumed that {decision.assumed}"] if decision.assumed else []))
     verdict = replace(verdict, verdict=decision.verdict, reason=decision.reason, layers=decision.layers, notes=notes)
     if not decision.wrong:
         return verdict
     with suppress(*TROUBLE):  # whatever goes wrong in an explanation, the verdict stands
         verdict = replace(verdict, explanations=explain(question, spelled, seed))
-    with suppress(*TROUBLE):
+    with suppress(*TROUBLE), clock.within(MOST_TELLING):
         verdict = replace(verdict, counterexample=smallest(question, seed))
     truth = _truth(question.f, question.wrt, question.variables, question.kind)
-    if truth is not None and truth.shape == question.claim.shape:
+    if truth is None or truth.shape != question.claim.shape:
+        return replace(verdict, derivative=truth)
+    with suppress(*TROUBLE), clock.within(MOST_TELLING):
         beside = aligned(question.claim, truth, [v.name for v in question.variables if v.is_symmetric])
         missing, extra = (tuple(spelled(term) for term in some) for some in (beside.missing, beside.extra))
         changed = tuple((spelled(claimed), spelled(right)) for claimed, right in beside.changed)
@@ -202,30 +214,31 @@ def _derived(
     kind = _kind(kind, parsed.expr, variable, None)
     truth = _truth(parsed.expr, variable, variables, kind, strict=True)
     spelled = partial(_spelled, spelling=parsed.spelling)
-    verdict = ClaimVerdict(f, wrt, None, kind, "inconclusive", reading={"f": _echoed(parsed)}, notes=parsed.notes)
+    verdict = ClaimVerdict(f, wrt, None, kind, "inconclusive", notes=parsed.notes)
     if truth is None:
         return replace(verdict, reason="this derivative cannot be written in matrix form")
     question = _complete(Question(parsed.expr, variable, truth, variables, kind, dims))
     found = judge(question, verdict, spelled, seed)
     if found.verdict == "refuted":
         found = replace(found, verdict="inconclusive", reason="the derivation did not stand the test", explanations=(), counterexample=None)
-    return replace(found, derivative=truth, derivative_text=spelled(truth))
+    return replace(found, derivative=truth, derivative_text=spelled(truth), reading={"f": _echoed(parsed)})
 
 
 def _truth(f: Expr, wrt: names.Variable, variables: Iterable[Variable], kind: str, *, strict: bool = False) -> Expr | None:
     """The right derivative, in the form that a person would write; None (or FormulaError, where that is asked) where there is none."""
     symmetric = [v.name for v in variables if v.is_symmetric]
     try:
-        match kind:
-            case "hessian":
-                return hessian(f, wrt.name, symmetric)
-            case "differential":
-                return differential(f, wrt.name, symmetric)
-            case _:
-                found = derive(f, wrt.name, symmetric, checked=False).gradient
-                if kind != "jacobian" or not f.is_scalar or wrt.rows == wrt.cols == ONE:
-                    return found
-                return simplified(make("transpose", found if wrt.cols == ONE else make("vec", found)), frozenset(symmetric))
+        with clock.within(MOST_DERIVING):
+            match kind:
+                case "hessian":
+                    return hessian(f, wrt.name, symmetric)
+                case "differential":
+                    return differential(f, wrt.name, symmetric)
+                case _:
+                    found = derive(f, wrt.name, symmetric, checked=False).gradient
+                    if kind != "jacobian" or not f.is_scalar or wrt.rows == wrt.cols == ONE:
+                        return found
+                    return simplified(make("transpose", found if wrt.cols == ONE else make("vec", found)), frozenset(symmetric))
     except TROUBLE:
         if strict:
             raise
@@ -235,21 +248,21 @@ def _truth(f: Expr, wrt: names.Variable, variables: Iterable[Variable], kind: st
 # --- a file of claims ------------------------------------------------------------------------------------------------------------------
 
 
-def check_file(path: str | Path, *, seed: int = 0) -> Iterator[dict[str, Any]]:
+def check_file(path: str | Path, *, spelling: Spelling | None = None, seed: int = 0) -> Iterator[dict[str, Any]]:
     """The verdicts on a file of claims, a JSON list in the format of the benchmark, one object for each entry in order.
 
-    An entry that cannot be judged gives an object with the verdict `inconclusive` and an `error`, and the run goes on. ValueError
-    if the file is no list.
+    What can be read in two ways is read as NumPy, unless a `spelling` is told, or stands in the entry. An entry that cannot be
+    judged gives an object with the verdict `inconclusive` and an `error`, and the run goes on. ValueError if the file is no list.
     """
     entries = json.loads(Path(path).read_text(encoding="utf-8"))
     if not isinstance(entries, list):
         raise ValueError(f"{path} must hold a JSON list of claims, but it holds {type(entries).__name__}")  # noqa: TRY004  (a file's fault)
     for number, entry in enumerate(entries):
-        yield check_entry(entry, str(number), seed=seed).json()
+        yield check_entry(entry, str(number), spelling=spelling, seed=seed).json()
 
 
-def check_entry(entry: Any, default: str = "", *, seed: int = 0) -> ClaimVerdict:
-    """The verdict on one entry of a file; never raises for what stands in it."""
+def check_entry(entry: Any, default: str = "", *, spelling: Spelling | None = None, seed: int = 0) -> ClaimVerdict:
+    """The verdict on one entry of a file, which may tell its own spelling; never raises for what stands in it."""
     if not isinstance(entry, Mapping):
         return _not_judged({}, default, f"an entry must be an object, but {type(entry).__name__} came")
     given = cast("Mapping[str, Any]", entry)
@@ -257,19 +270,41 @@ def check_entry(entry: Any, default: str = "", *, seed: int = 0) -> ClaimVerdict
     absent = [word for word in ("f", "wrt") if not isinstance(given.get(word), str)]
     if absent:
         return _not_judged(given, name, f"the entry has no {' and no '.join(absent)}")
+    ask = partial(
+        check_claim,
+        given["f"],
+        given["wrt"],
+        given.get("claim"),
+        given.get("vars"),
+        kind=given.get("kind", "auto"),
+        dims=given.get("dims"),
+        seed=seed,
+    )
     try:
-        found = check_claim(
-            given["f"],
-            given["wrt"],
-            given.get("claim"),
-            given.get("vars"),
-            kind=given.get("kind", "auto"),
-            dims=given.get("dims"),
-            seed=seed,
-        )
+        told = _told_spelling(given.get("spelling", spelling))
+        try:
+            found = ask(spelling=told)
+        except FormulaError:
+            if told is not None or not _tells_no_spelling(given):
+                raise
+            found = ask(spelling="numpy")
     except Exception as error:  # noqa: BLE001  (whatever stands in a file of somebody's, the others are judged)
         return _not_judged(given, name, str(error).partition("\n")[0] or type(error).__name__)
     return replace(found, id=name)
+
+
+def _told_spelling(word: Any) -> Spelling | None:
+    """A spelling that somebody told; ValueError for what is none."""
+    if word is None or word in SPELLINGS:
+        return word
+    raise ValueError(f"spelling is one of {', '.join(SPELLINGS)}, but {word!r} came")
+
+
+def _tells_no_spelling(entry: Mapping[str, Any]) -> bool:
+    """Whether the texts of an entry are open to both meanings of `*`."""
+    job = Job(declarations(entry.get("vars")), _named_in(_sizes(entry.get("dims"))), None, None)
+    texts = [text for text in (entry["f"], entry.get("claim")) if isinstance(text, str)]
+    return len(job.dialects([job.source(text) for text in texts])) > 1
 
 
 def _not_judged(entry: Mapping[str, Any], name: str, error: str) -> ClaimVerdict:
@@ -304,6 +339,13 @@ def _complete(question: Question) -> Question:
 # --- small things ------------------------------------------------------------------------------------------------------------------------
 
 
+def _too_much(error: BaseException) -> str:
+    """Why a computation was ended, in a sentence."""
+    if isinstance(error, MemoryError):
+        return "the arrays do not fit into memory"
+    return "the formula nests too deeply" if isinstance(error, RecursionError) else str(error)
+
+
 def _spelled(expr: Expr, *, spelling: Spelling, shape_known: bool = False) -> str:
     """An expression in somebody's own spelling."""
     try:
@@ -313,8 +355,10 @@ def _spelled(expr: Expr, *, spelling: Spelling, shape_known: bool = False) -> st
 
 
 def _echoed(parsed: Parsed) -> dict[str, str]:
-    """What was read, in all spellings."""
-    return {str(spelling): text for spelling, text in echo(parsed).items()}
+    """What was read, in all spellings, or as it was typed where that takes too long."""
+    with suppress(*TROUBLE), clock.within(MOST_TELLING):
+        return {str(spelling): text for spelling, text in echo(parsed).items()}
+    return {str(parsed.spelling): parsed.text}
 
 
 def _variables(*found: Mapping[str, names.Variable]) -> tuple[Variable, ...]:

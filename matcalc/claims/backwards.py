@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from matcalc.claims.bench import BROKEN, others
+import numpy as np
+
+from matcalc.claims.bench import BROKEN, close, others
+from matcalc.claims.layers import difference
 from matcalc.claims.mistakes import mistaken
 from matcalc.claims.search import COSTS, Reason, Search
 from matcalc.claims.truth import symmetric_part
@@ -86,6 +89,26 @@ def variables(search: Search) -> None:
                     0.0 if c == 1 else 0.5,
                     about=v.name,
                 )
+
+
+def entries_by_a_number(search: Search) -> None:
+    """The derivative of what is summed with respect to a number, entry by entry."""
+    summed = [node.args[0] for node in search.question.target.nodes() if node.op == "sum"]
+    for v in others(search.question):
+        for inside in summed if v.expr.is_scalar else ():
+            if v.name in inside.names and not search.late and _slopes_are_claimed(search, inside, v.name):
+                shown = search.spell(inside)
+                search.add(
+                    "wrong_variable", f"the claim is the derivative of {shown} with respect to {v.name}, entry by entry", 0.3, v.name
+                )
+
+
+def _slopes_are_claimed(search: Search, inside: Expr, by: str) -> bool:
+    for at in search.bench.points:
+        slope, _ = difference(inside, at.inputs, by, np.ones(()), at.sizes)
+        if slope.shape != at.claimed.shape or not close(slope, at.claimed):
+            return False
+    return True
 
 
 def mistakes(search: Search) -> None:

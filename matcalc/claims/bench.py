@@ -187,7 +187,7 @@ def bench(question: Question, seed: int = 0) -> Bench:
     found = Bench(question, [])
     sizes_seen = 0
     with np.errstate(all="ignore"):
-        for sizes in sizes_for(question):
+        for sizes in sizes_for(question, "search"):
             here = [at for inputs in float_points(question, sizes, rng, POINTS) if (at := found.at(sizes, inputs)) is not None]
             found.points += here
             sizes_seen += bool(here)

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from matcalc.claims.bench import At, Bench
-from matcalc.claims.layers import difference, float_points
+from matcalc.claims.layers import affordable, difference, float_points
 from matcalc.claims.points import DOMAINS, Floats, Sizes, Variable
 from matcalc.claims.question import Question
+from matcalc.derivation import clock
 from matcalc.formula.operations import Point, evaluate
 from matcalc.formula.size import ONE
 
@@ -68,6 +69,8 @@ def smallest(question: Question, seed: int = 0) -> Counterexample | None:
     rng = np.random.default_rng([seed, 67])
     with np.errstate(all="ignore"):
         for sizes in _sizes(question):
+            if clock.is_up() or not affordable(question, sizes, "search"):
+                continue
             for inputs in float_points(question, sizes, rng, DRAWN):
                 at = empty.at(sizes, inputs)
                 if at is not None and _wrong(at):
@@ -99,6 +102,8 @@ def _shrunk(empty: Bench, at: At) -> At:
     for v in question.variables:
         for place in range(at.inputs[v.name].size):
             for simpler in SIMPLE:
+                if clock.is_up():
+                    return at
                 x = np.array(at.inputs[v.name])
                 if x.flat[place] == simpler:
                     break

@@ -165,6 +165,11 @@ def reordered(expr: Expr) -> Iterator[Edit]:
             match node:
                 case Expr(op="matmul", args=(x, Expr(op="transpose", args=(y,)))) if x.is_vector or y.is_vector:
                     yield path, node, make("matmul", y, flipped(x)) if x.cols == y.cols else node
+                case Expr(op="matmul", args=(a, Expr(op="hadamard", args=(x, y)))) if a.is_square:
+                    yield path, node, make("hadamard", x, make("matmul", a, y))
+                    yield path, node, make("hadamard", y, make("matmul", a, x))
+                case Expr(op="hadamard", args=(x, Expr(op="matmul", args=(a, y)))) if a.is_square:
+                    yield path, node, make("matmul", a, make("hadamard", x, y))
                 case _:
                     pass
 
@@ -198,9 +203,13 @@ def _at(expr: Expr, path: Path) -> Expr:
 # --- kinds of product and of function --------------------------------------------------------------------------------------------
 
 
-def _other_kinds(node: Expr) -> Iterator[Expr]:  # noqa: C901  (a table)
+def _other_kinds(node: Expr) -> Iterator[Expr]:  # noqa: C901, PLR0912  (a table)
     """What a part may have been taken for: products, functions and sums of entries or of matrices."""
     match node:
+        case Expr(op="matmul", args=(a, Expr(op="ones"))) if a.is_square and node.is_vector:
+            yield make("diagonal", a)
+        case Expr(op="scale", args=(c, Expr(op="ones"))):
+            yield from _inner_products_by_entry(c, node)
         case Expr(op="matmul", args=(a, b)):
             yield from _entry_by_entry(a, b)
         case Expr(op="hadamard", args=(a, b)):
@@ -250,6 +259,16 @@ def _entry_by_entry(a: Expr, b: Expr) -> Iterator[Expr]:
         yield make("hadamard", a.args[0], b)
 
 
+def _inner_products_by_entry(c: Expr, like: Expr) -> Iterator[Expr]:
+    """The number xᵀy times ones for the product entry by entry."""
+    for part in c.nodes():
+        match part:
+            case Expr(op="matmul", args=(Expr(op="transpose", args=(x,)), y)) if x.shape == y.shape == like.shape:
+                yield make("scale", everywhere(c, part, number(1)), make("hadamard", x, y))
+            case _:
+                pass
+
+
 def _whole(p: Expr) -> int | None:
     return p.data.numerator if isinstance(p.data, Fraction) and p.data.denominator == 1 else None
 
@@ -277,6 +296,18 @@ def renamed(expr: Expr, variables: Iterable[Variable]) -> Iterator[Edit]:
 
     yield from _tried(expr, ((path, node, new) for path, node in places(expr) for new in alternatives(node)))
     yield from _all(expr, ((node, new) for node in expr.nodes() for new in alternatives(node)))
+
+
+def reread(expr: Expr, parts: Iterable[Expr]) -> Iterator[Edit]:
+    """Another part of the function, of the same shape, at one place."""
+    known = [part for part in parts if part.op != "number"]
+
+    def changes() -> Iterator[tuple[Path, Expr, Expr]]:
+        for path, node in places(expr):
+            if path and node.op != "number":
+                yield from ((path, node, part) for part in known if part.shape == node.shape and part != node)
+
+    yield from _tried(expr, changes())
 
 
 def exchanged(expr: Expr, variables: Iterable[Variable]) -> Iterator[Edit]:

@@ -7,6 +7,7 @@ eight digits. A claim whose shape is wrong is looked at where all dimensions are
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 
@@ -15,7 +16,8 @@ import numpy as np
 from matcalc.claims import backwards, edits, parts, repairs, restrictions, whole
 from matcalc.claims.question import Question, all_equal
 from matcalc.claims.restrictions import is_square_array
-from matcalc.claims.search import COSTS, Reason, Search, Spell
+from matcalc.claims.search import BUDGET, COSTS, Reason, Search, Spell
+from matcalc.derivation import clock
 from matcalc.formula.operations import make, number
 
 
@@ -25,6 +27,13 @@ def explain(question: Question, spell: Spell, seed: int = 0, *, untyped: str = "
     `untyped` says what is wrong with the shapes of a claim that could not be typed; `question` then has all dimensions equal.
     """
     search = Search(question, spell, seed)
+    with clock.within(BUDGET), suppress(clock.OutOfTimeError):  # what was found until then is told
+        _explained(search, untyped)
+    return search.told()
+
+
+def _explained(search: Search, untyped: str) -> None:
+    question = search.question
     shape = untyped or ("" if question.fits() else misshapen(question))
     if shape:
         search.found.append(Reason("shape", shape, COSTS["shape"]))
@@ -32,9 +41,8 @@ def explain(question: Question, spell: Spell, seed: int = 0, *, untyped: str = "
             search.run((whole.transposes, backwards.interior, backwards.variables))
             search.question = all_equal(question)
             if not search.question.fits():
-                return search.told()
+                return
     search.run(TESTS)
-    return search.told()
 
 
 def misshapen(question: Question) -> str:
@@ -53,7 +61,7 @@ def last_resorts(search: Search) -> None:  # noqa: C901  (one after the other, u
     if search.holds_where(lambda inputs, _: {k: np.diag(np.diag(x)) if is_square_array(x) else x for k, x in inputs.items()}):
         search.add("elementwise_vs_matrix", "right where all matrices are diagonal: products of entries and of matrices are confused", 0.5)
     search.repaired("other", edits.shortened(search.question.claim), "right with {new} in the place of {old}", -1.0)
-    if search.explained or not search.deep:
+    if search.explained or search.zero or not search.deep:
         return
     for c in (Fraction(-1), Fraction(2), Fraction(1, 2)):
         _again(
@@ -92,6 +100,7 @@ TESTS: tuple[Callable[[Search], None], ...] = (
     backwards.variables,
     backwards.mistakes,
     backwards.outer_steps,
+    backwards.entries_by_a_number,
     repairs.turned,
     repairs.orders,
     repairs.kinds,

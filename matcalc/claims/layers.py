@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import flint
@@ -14,6 +15,7 @@ import numpy as np
 from matcalc.claims.atoms import arithmetic, without_comparisons
 from matcalc.claims.points import Floats, Sizes, at_random, direction, finite, in_balls, in_field, proposals
 from matcalc.claims.question import Question, both, inner
+from matcalc.derivation import clock
 from matcalc.derivation.reverse import prepared
 from matcalc.exact import Ball, BallDual, Exact, Field, NoExactFormError, UndecidedError, UndefinedPointError, working_precision
 from matcalc.formula.expression import Expr
@@ -37,6 +39,7 @@ DIGITS = 30
 PRECISIONS = (192, 640)
 UNDEFINED = "no point was found at which the function and the claim are both defined"
 TOO_LARGE = "the arrays are too large for this arithmetic"
+ONE_SIZE = "it agrees, but could be looked at for one choice of sizes only"
 DOUBLE = 2.0**-50
 "Relative difference below which balls that do not meet may come from a constant that is good to double precision."
 LEAST_FLOAT_DIGITS = 6
@@ -64,43 +67,65 @@ class Layer:
         return f"{self.name}: {self.says}{seen}{more}" + (f" ({self.note})" if self.note else "")
 
 
-MOST_WORK = {"field": 2e8, "balls": 1e6, "floats": 1e10}
-"Multiplications of one evaluation, above which an arithmetic is not tried."
+MOST_WORK = {"field": 2e8, "balls": 1e6, "floats": 1e10, "search": 4e6}
+"Multiplications of one evaluation, above which an arithmetic is not tried, and no explanation is searched."
+HUGE = 10**9
+"A length beyond all limits."
+MOST_ENTRIES = 4e6
+"Entries of all arrays together that one evaluation may make."
 
 
-def work(expr: Expr, sizes: Sizes) -> float:
-    """About how many multiplications an evaluation takes."""
-    total = 0.0
+def work(expr: Expr, sizes: Sizes) -> tuple[float, float]:
+    """About how many multiplications an evaluation takes, and how many entries the arrays have that it makes."""
+    total, entries = 0.0, 0.0
     for node in expr.nodes():
-        rows, cols = node.rows.at(sizes), node.cols.at(sizes)
+        rows, cols = (float(min(size.at(sizes), HUGE)) for size in node.shape)
         inner = node.args[0].cols.at(sizes) if node.op == "matmul" else 1
-        total += rows * cols * inner
+        entries += rows * cols
+        total += rows * cols * min(inner, HUGE)
         if node.op in CUBIC:
-            total += 10.0 * float(max(node.args[0].rows.at(sizes), node.args[0].cols.at(sizes))) ** 3
-    return total
+            total += 10.0 * min(max(size.at(sizes) for size in node.args[0].shape), HUGE) ** 3
+    return total, entries
 
 
 CUBIC = {"inv", "det", "logdet", "logabsdet", "pinv", "expm", "spectral", "nuclear", "matpow", "sqrtm"}
 "Operations that are done by elimination, or by more."
 
 
-def _affordable(question: Question, sizes: Sizes, arithmetic_: str) -> bool:
+def affordable(question: Question, sizes: Sizes, arithmetic_: str) -> bool:
     """Whether a point of these sizes is not too much for an arithmetic; exact inverses take one power more."""
-    needed = work(question.target, sizes) + work(question.claim, sizes)
+    (needed, entries), (more, others) = work(question.target, sizes), work(question.claim, sizes)
     largest = max((size for v in question.variables for size in v.lengths(sizes)), default=1)
-    return needed * (1 if arithmetic_ == "floats" else max(largest / 10, 1)) <= MOST_WORK[arithmetic_]
+    dear = 1 if arithmetic_ == "floats" else max(largest / 10, 1)
+    if arithmetic_ == "search":  # which looks at every entry of a function
+        dear = float(min(question.target.rows.at(sizes) * question.target.cols.at(sizes), HUGE))
+    return (needed + more) * dear <= MOST_WORK[arithmetic_] and entries + others <= MOST_ENTRIES
+
+
+class TooLargeError(NoExactFormError):
+    """The arrays are too large for an arithmetic at all sizes."""
 
 
 class UndefinedEverywhereError(Exception):
     """No point was found at which the function and the claim are both defined."""
 
 
-def sizes_for(question: Question) -> Iterator[Sizes]:
-    """The sizes that were asked for, or such as may serve."""
-    if question.dims:
-        yield from question.dims
-    else:
-        yield from proposals(question.names)
+def sizes_for(question: Question, arithmetic_: str) -> Iterator[Sizes]:
+    """The sizes that were asked for, or such as may serve, without those that are too much for an arithmetic; TooLargeError if all are."""
+    found = False
+    for sizes in question.dims or proposals(question.names):
+        clock.check()
+        if affordable(question, sizes, arithmetic_):
+            found = True
+            yield sizes
+    if not found:
+        raise TooLargeError(TOO_LARGE)
+
+
+def _too_few(question: Question, good: Sequence[Sizes]) -> bool:
+    """Whether a claim that is right at these sizes may still be wrong at others, as where there is a 3 for an n."""
+    choices = list(question.dims) or list(proposals(question.names))
+    return len(good) < min(2, len(choices))
 
 
 # --- the prime field -------------------------------------------------------------------------------------------------------------
@@ -135,9 +160,7 @@ def _field_layer(question: Question, seed: int) -> Layer:
     good: list[Sizes] = []
     points: list[_Seen] = []
     worst = 0.0
-    for sizes in sizes_for(question):
-        if not _affordable(question, sizes, "field"):
-            raise NoExactFormError(TOO_LARGE)
+    for sizes in sizes_for(question, "field"):
         missed, found = _at_one_size(question, sizes, rng)
         points += found
         if found and found[-1].different:
@@ -153,6 +176,8 @@ def _field_layer(question: Question, seed: int) -> Layer:
             break
     if not good:
         raise UndefinedEverywhereError(UNDEFINED)
+    if _too_few(question, good):
+        return Layer("prime field", "nothing", len(points), tuple(good), note=ONE_SIZE)
     note = "signs of square roots are not known here" if any(point.roots for point in points) else ""
     return Layer("prime field", "equal", len(points), tuple(good), worst, note=note)
 
@@ -178,6 +203,7 @@ def _field_point(question: Question, sizes: Sizes, rng: np.random.Generator) -> 
     attempt = 0
     while attempt < tries:
         attempt += 1
+        clock.check()
         kind, used = arithmetic(int(rng.integers(2**60)))
         constants = {name: kind.base.random(rng, ()) for name in ("pi", "e")}
 
@@ -226,6 +252,7 @@ def float_points(question: Question, sizes: Sizes, rng: np.random.Generator, cou
     """Points of the domain at which the function and the claim are finite numbers."""
     found = 0
     for _ in range(FLOAT_TRIES):
+        clock.check()
         inputs = at_random(question.variables, sizes, rng)
         point = Point(inputs, sizes, np.zeros(()))
         if question.kind == "differential":
@@ -242,9 +269,7 @@ def _ball_layer(question: Question, seed: int) -> Layer:
     rng = np.random.default_rng([seed, 62])
     good: list[Sizes] = []
     points, apart = 0, 0.0
-    for sizes in sizes_for(question):
-        if not _affordable(question, sizes, "balls"):
-            raise NoExactFormError(TOO_LARGE)
+    for sizes in sizes_for(question, "balls"):
         compared = list(_in_balls(question, sizes, rng))
         points += len(compared)
         if any(disjoint for disjoint, _ in compared):
@@ -257,6 +282,8 @@ def _ball_layer(question: Question, seed: int) -> Layer:
     if not good:
         raise UndefinedEverywhereError(UNDEFINED)
     digits = max(0.0, -math.log10(max(apart, 1e-60)))
+    if _too_few(question, good):
+        return Layer("balls", "nothing", points, tuple(good), digits=digits, note=ONE_SIZE)
     if digits < DIGITS:
         return Layer("balls", "nothing", points, tuple(good), digits=digits, note=f"agrees to {digits:.0f} digits of {DIGITS} only")
     return Layer("balls", "equal", points, tuple(good), digits=digits)
@@ -326,11 +353,17 @@ def _matrix_exponential(entries: Any) -> Any:
 def in_floats(question: Question, seed: int = 0) -> Layer:
     """What finite differences say, where no exact arithmetic knows an operation."""
     started = time.perf_counter()
+    try:
+        layer = _float_layer(question, seed)
+    except TooLargeError as error:
+        layer = Layer("finite differences", "nothing", note=str(error))
+    return replace(layer, seconds=time.perf_counter() - started)
+
+
+def _float_layer(question: Question, seed: int) -> Layer:
     rng = np.random.default_rng([seed, 63])
-    points, worst, good = 0, 0.0, []
-    for sizes in sizes_for(question):
-        if not _affordable(question, sizes, "floats"):
-            return Layer("finite differences", "nothing", note=TOO_LARGE)
+    points, worst, good = 0, 0.0, list[Sizes]()
+    for sizes in sizes_for(question, "floats"):
         seen = 0
         for inputs in float_points(question, sizes, rng, MORE_POINTS):
             dX = direction(question.wrt, inputs[question.wrt.name].shape, rng)
@@ -343,17 +376,17 @@ def in_floats(question: Question, seed: int = 0) -> Layer:
                 gap = max(gap, float(np.max(np.abs(C - C.T))) / size)
             points, seen = points + 1, seen + 1
             if gap > max(1e-5, 100 * error / size):
-                return Layer("finite differences", "different", points, (sizes,), digits=0.0, seconds=time.perf_counter() - started)
+                return Layer("finite differences", "different", points, (sizes,))
             worst = max(worst, gap, error / size)
         if seen:
             good.append(sizes)
         if len(good) == SIZES:
             break
     digits = max(0.0, -math.log10(max(worst, 1e-16))) if points else 0.0
-    says = "equal" if digits >= LEAST_FLOAT_DIGITS else "nothing"
-    note = "" if points else UNDEFINED
-    seconds = time.perf_counter() - started
-    return Layer("finite differences", says, points, tuple(good), digits=digits, note=note, seconds=seconds)
+    few = _too_few(question, good)
+    says = "equal" if digits >= LEAST_FLOAT_DIGITS and not few else "nothing"
+    note = UNDEFINED if not points else ONE_SIZE if few else ""
+    return Layer("finite differences", says, points, tuple(good), digits=digits, note=note)
 
 
 def _claimed(question: Question, inputs: dict[str, Floats], dX: Floats, sizes: Sizes) -> Floats:
@@ -389,20 +422,24 @@ def by_jax(question: Question, seed: int = 0) -> Layer:
     from matcalc.verdict import Status
 
     rng = np.random.default_rng([seed, 64])
-    for sizes in sizes_for(question):
+    good: list[Sizes] = []
+    says, note = "nothing", "" if question.kind == "gradient" else "gradients only"
+    for sizes in (each for each in question.dims or proposals(question.names) if affordable(question, each, "search") and not note):
         for inputs in float_points(question, sizes, rng, 1):
             others = {k: x for k, x in inputs.items() if k != question.wrt.name}
 
             def value_of(expr: Expr, x: Any, others: dict[str, Floats] = others, sizes: Sizes = sizes) -> Any:
                 return evaluate(expr, Point({**others, question.wrt.name: x}, sizes, x[..., :0].sum()))
 
-            if question.kind not in {"gradient", "derivative"}:
-                return Layer("JAX", "nothing")
-            spelled: dict[str, Any] = {"grad": lambda x: value_of(question.claim, x)} if question.kind == "gradient" else {}
-            verdict = check(lambda x: value_of(question.f, x), inputs[question.wrt.name], seed=seed, **spelled)
+            f, claim = (partial(value_of, expr) for expr in (question.f, question.claim))
+            verdict = check(f, inputs[question.wrt.name], seed=seed, grad=claim)
             says = {Status.VERIFIED: "equal", Status.PROVED: "equal", Status.REFUTED: "different"}.get(verdict.status, "nothing")
-            return Layer("JAX", says, 1, (sizes,), seconds=time.perf_counter() - started)
-    return Layer("JAX", "nothing", seconds=time.perf_counter() - started)
+            good.append(sizes)
+        if says == "different" or (good and (says == "nothing" or not _too_few(question, good))):
+            break
+    if says == "equal" and _too_few(question, good):
+        says, note = "nothing", ONE_SIZE
+    return Layer("JAX", says, len(good), tuple(good), note=note, seconds=time.perf_counter() - started)
 
 
 __all__ = ["Layer", "by_jax", "difference", "finite", "float_points", "in_floats", "in_the_balls", "in_the_field", "make"]

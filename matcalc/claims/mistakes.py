@@ -138,11 +138,12 @@ def _with(slope: Slope) -> Callable[[Expr, Expr], Shares]:
 
 def _of_power(node: Expr) -> Iterator[Mistake]:
     x, p = node.args
-    if p.names:
+    if not p.is_scalar or x.shape != node.shape:
         return
+    if p.names:
+        yield from _of_exponents(node)
     kind = "outer_chain" if node.is_scalar else "elementwise_derivative"
-    one = number(1)
-    less = number(p.data - 1) if isinstance(p.data, Fraction) else make("sub", p, one)
+    less, more = (number(p.data + k) if isinstance(p.data, Fraction) else make("add", p, number(k)) for k in (-1, 1))
     wrong = [
         ("the factor {p} is left out", lambda: _raised(x, less)),
         ("the exponent is not lowered", lambda: scaled(p, node)),
@@ -150,12 +151,13 @@ def _of_power(node: Expr) -> Iterator[Mistake]:
         ("only the exponent comes down", lambda: scaled(p, ones(x))),
         ("the exponent comes down, but x is not to the power less one", lambda: scaled(p, x)),
         ("the exponent is lowered in front too", lambda: scaled(less, _raised(x, less))),
+        ("the integral of the power is taken", lambda: scaled(_one_over(more), _raised(x, more)) if more != number(0) else make("log", x)),
         ("the derivative of an absolute value is left out", lambda: scaled(p, _raised(make("abs", x), less))),
     ]
     yield Mistake(
         "outer_chain" if node.is_scalar else "chain_missing",
         "the derivative of the power is left out at {node}",
-        lambda _, a: (a, None),
+        lambda n, a: (a, shares(n, a)[1]),
         0.0,
     )
     for k, (text, slope) in enumerate(wrong):
@@ -164,7 +166,23 @@ def _of_power(node: Expr) -> Iterator[Mistake]:
 
 
 def _power_with(slope: Callable[[], Expr]) -> Pull:
-    return lambda _, adjoint: (by_entry(slope(), adjoint), None)
+    return lambda node, adjoint: (by_entry(slope(), adjoint), shares(node, adjoint)[1])
+
+
+def _of_exponents(node: Expr) -> Iterator[Mistake]:
+    x, p = node.args
+    kind = "outer_chain" if node.is_scalar else "elementwise_derivative"
+    wrong: tuple[tuple[str, str, Callable[[], Expr]], ...] = (
+        ("chain_missing", "the factor log x is left out", lambda: node),
+        (kind, "the rule for a power of the variable is used for the exponent", lambda: scaled(p, _raised(x, make("sub", p, number(1))))),
+        (kind, "log x is all that is left", lambda: make("log", x)),
+    )
+    for k, (each, text, slope) in enumerate(wrong):
+        yield Mistake(each, text + " at {node}", _exponent_with(slope), 0.01 * k)
+
+
+def _exponent_with(slope: Callable[[], Expr]) -> Pull:
+    return lambda node, adjoint: (shares(node, adjoint)[0], inner(slope(), adjoint))
 
 
 def _plain(p: Expr) -> str:
@@ -297,6 +315,18 @@ def _of_log_sum_exp(node: Expr) -> Iterator[Mistake]:
     yield Mistake("elementwise_derivative", "log and exp are taken to cancel at {node}", lambda _, a: (scaled(a, ones(X)),), 0.1)
 
 
+def _of_prod(node: Expr) -> Iterator[Mistake]:
+    (X,) = node.args
+    wrong = (
+        ("chain_missing", "the division by the entries is left out at {node}", scaled(node, ones(X))),
+        ("outer_chain", "the product itself is left out at {node}", _one_over(X)),
+        ("elementwise_derivative", "the entries multiply the product, which should be divided by them, at {node}", scaled(node, X)),
+        ("chain_missing", "the other factors are left out at {node}", ones(X)),
+    )
+    for k, (kind, text, slope) in enumerate(wrong):
+        yield Mistake(kind, text, _scaling(slope), 0.01 * k)
+
+
 def _of_expm(node: Expr) -> Iterator[Mistake]:
     (X,) = node.args
     yield Mistake(
@@ -387,6 +417,12 @@ def _of_quotient(_: Expr) -> Iterator[Mistake]:
     yield Mistake("elementwise_derivative", "the divisor is not squared at {node}", wrong_square, 0.1)
     yield Mistake(
         "elementwise_derivative",
+        "the integral log y of 1/y is taken at {node}",
+        lambda n, a: (shares(n, a)[0], by_entry(make("log", n.args[1]), by_entry(n.args[0], a))),
+        0.2,
+    )
+    yield Mistake(
+        "elementwise_derivative",
         "1/y was taken for the derivative of x/y at {node}",
         lambda n, a: (shares(n, a)[0], make("quotient", a, n.args[1])),
         0.1,
@@ -415,6 +451,7 @@ _RULES: dict[str, Callable[[Expr], Iterator[Mistake]]] = {
     "trace": _of_trace,
     "softmax": _of_softmax,
     "logsumexp": _of_log_sum_exp,
+    "prod": _of_prod,
     "expm": _of_expm,
     "matmul": _of_matmul,
     "hadamard": _of_hadamard,

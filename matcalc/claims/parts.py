@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from matcalc.claims.bench import BROKEN, FITS, At, simple
+from matcalc.claims.bench import BROKEN, FITS, SEED, At, simple
 from matcalc.claims.points import Floats
 from matcalc.claims.search import Search
 from matcalc.claims.terms import terms
 from matcalc.claims.truth import symmetric_part
 from matcalc.claims.whole import of_sizes
+from matcalc.derivation.building import flipped
+from matcalc.derivation.deriving import matrix_of
 from matcalc.derivation.reverse import paths
+from matcalc.derivation.simplify import Simplifier
 from matcalc.formula.expression import Expr, FormulaError
 from matcalc.formula.operations import make
 
@@ -24,6 +27,8 @@ MOST_PARTS = 8
 
 def parts(search: Search) -> None:
     """Paths and terms of the derivative that are missing, have the wrong sign or the wrong factor."""
+    if search.zero:
+        return
     for what, named in _partitions(search):
         if len(named) < 2:
             continue
@@ -56,11 +61,22 @@ def _partitions(search: Search) -> Iterator[tuple[str, list[tuple[str, Expr]]]]:
     if whole is not None:
         split = terms(whole)
         if 1 < len(split) <= 16:
-            yield "term", [(f"the term {search.spell(t)}", own(t)) for t in split]
+            yield "term", [(_shown_term(search, t, k), own(t)) for k, t in enumerate(split, 1)]
         if symmetric:
             split = terms(whole, [v.name for v in question.variables if v.is_symmetric])
             if 1 < len(split) <= 16:
                 yield "term", [(f"the term {search.spell(t)}", t) for t in split]
+
+
+def _shown_term(search: Search, term: Expr, place: int) -> str:
+    """A term of the derivative; of a function of many entries the matrix that multiplies the adjoint of the function."""
+    if SEED not in term.names:
+        return f"the term {search.spell(term)}"
+    tidy = Simplifier()
+    try:
+        return f"the term {search.spell(tidy(flipped(matrix_of(tidy(term), SEED, tidy))))}"
+    except FormulaError:
+        return f"term {place} of the derivative"
 
 
 def _weighted(search: Search, labels: list[str], arrays: list[list[Any]], what: str) -> None:
@@ -145,7 +161,7 @@ def _tell_weights(search: Search, labels: list[str], weights: tuple[float, ...],
 def terms_of_the_claim(search: Search) -> None:
     """Terms of the claim that have the wrong sign or factor, or that are too many."""
     split = terms(search.question.claim)
-    if not 1 < len(split) <= 12:
+    if search.zero or not 1 < len(split) <= 12:
         return
     rows: list[list[Floats]] = []
     for at in search.bench.points:

@@ -72,6 +72,9 @@ def names(search: Search) -> None:
     says = "right with {new} in the place of {old}"
     search.repaired("wrong_operand", edits.renamed(search.question.claim, search.question.variables), says)
     search.repaired("wrong_operand", edits.upside_down(search.question.claim), says, 0.05)
+    if not any(r.kind == "wrong_operand" for r in search.found):
+        parts = [node for node in search.question.target.nodes() if node.op != "name"]
+        search.repaired("wrong_operand", edits.reread(search.question.claim, parts), says, 0.35)
 
 
 def inverses(search: Search) -> None:
@@ -115,5 +118,6 @@ def two_edits(search: Search) -> None:
                     says = f"right with {texts[0][1]} in the place of {texts[0][0]}, and {texts[1][1]} in the place of {texts[1][0]}"
                     search.add(kind, says, 1.0, repair=two.expr)
                     if kind2 != kind:
-                        search.add(kind2, says + ".", 1.1, repair=two.expr)
+                        says = f"right with {texts[1][1]} in the place of {texts[1][0]}, and {texts[0][1]} in the place of {texts[0][0]}"
+                        search.add(kind2, says, 1.1, repair=two.expr)
                     return

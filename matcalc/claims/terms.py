@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from matcalc.derivation.building import flipped, ones
+from matcalc.derivation.building import MOST_SIZE, flipped, ones, print_size
 from matcalc.formula.expression import Expr
 from matcalc.formula.operations import filled, make, number
 
@@ -50,12 +50,15 @@ def terms(expr: Expr, symmetric: Collection[str] = ()) -> list[Expr]:
 
 
 def expanded(expr: Expr, symmetric: Collection[str] = ()) -> Sum:
-    """The polynomial that an expression is: coefficients by products."""
+    """The polynomial that an expression is: coefficients by products; one term where it is too long to be taken apart."""
+    if print_size(expr) > MOST_SIZE:
+        return {_unit(expr): Fraction(1)}
     done: dict[Expr, Sum] = {}
     for node in expr.nodes():
         total = _expanded(node, done, symmetric)
         total = {product: c for product, c in total.items() if c}
-        done[node] = total if len(total) <= MOST_TERMS else {_unit(node): Fraction(1)}
+        fits = len(total) <= MOST_TERMS and sum(print_size(x) for scalars, chain in total for x in (*scalars, *chain)) <= MOST_SIZE
+        done[node] = total if fits else {_unit(node): Fraction(1)}
     return done[expr]
 
 

@@ -51,6 +51,11 @@ class ClaimVerdict:
         return self.verdict in {"proved", "verified"}
 
     @property
+    def wrong(self) -> bool:
+        """Whether the claim was found to be wrong."""
+        return self.verdict == "refuted"
+
+    @property
     def bound(self) -> float:
         """The chance that a wrong claim is called proved."""
         return max((layer.bound for layer in self.layers), default=0.0)

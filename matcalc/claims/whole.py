@@ -21,6 +21,8 @@ from matcalc.formula.operations import make
 def factors(search: Search) -> None:
     """A sign, a number, a dimension, a function of the point."""
     found: list[tuple[At, float]] = []
+    if search.zero:
+        return
     for at in search.bench.points:
         norm = float(np.sum(at.true**2))
         if at.claimed.shape != at.true.shape or norm == 0:
@@ -159,7 +161,7 @@ def symmetric_variable(search: Search) -> None:
         if all(close(change(at.true), at.true) for at in search.bench.points):
             continue
         if _equal_to(search, change) == 1:
-            search.add("symmetric_treatment", f"the claim is {text}, as if {name} were symmetric", 0.2)
+            search.add("symmetric_assumption", f"the claim is {text}, as if {name} were symmetric", 0.2)
 
 
 _AS_IF_SYMMETRIC: tuple[tuple[str, Callable[[Floats], Floats]], ...] = (

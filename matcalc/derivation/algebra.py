@@ -12,8 +12,9 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
+from matcalc.derivation import clock
 from matcalc.derivation.adjoints import SLOPES
-from matcalc.derivation.building import UNIT
+from matcalc.derivation.building import TOO_LONG, UNIT, TooLongError, flipped
 from matcalc.derivation.terms import (
     NOTHING,
     SCALAR,
@@ -44,6 +45,10 @@ from matcalc.formula.expression import Expr
 from matcalc.formula.operations import dimension, filled, make
 from matcalc.formula.size import ONE
 
+POSITIVE = {"exp", "abs", "norm", "norm1", "nuclear", "spectral", "sigmoid", "softmax"}
+"Operations whose values are never negative."
+MOST_STEPS = 4000
+"Products that are made for one derivation; those in books take fewer than five hundred."
 TURNING = {*SLOPES, "inv", "expm", "pinv", "matpow"} - {"neg"}
 "Operations that turn a transposed operand into a transposed result."
 
@@ -60,6 +65,8 @@ class Algebra(ABC):
         self.entries: dict[Expr, Powers] = {}
         "The products of entries, by their factors."
         self.turned: dict[Expr, Expr] = {}
+        self.steps = 0
+        "Products that were made."
 
     @abstractmethod
     def poly(self, expr: Expr) -> Poly:
@@ -212,6 +219,10 @@ class Algebra(ABC):
 
     def term(self, coefficient: Fraction, powers: Powers, chain: Chain) -> Term:
         """A number times powers of scalars times a product of matrices, with all that cancels cancelled."""
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise TooLongError(TOO_LONG)
+        clock.check()
         kept: list[Expr] = []
         powers = dict(powers)
         for segment in segments(self._reduced(chain)):
@@ -387,8 +398,9 @@ class Algebra(ABC):
         c, (scalars, chain) = self.one(poly, shape)
         if not c:
             return Fraction(0)
-        if not is_integer(k) and (c != 1 or scalars) and not (shape == SCALAR and c == 1 and len(scalars) == 1):
-            # a root of a product is left alone
+        factors = scalars if shape == SCALAR else tuple(self.entries.get(chain[0], {}).items()) if len(chain) == 1 else ()
+        if not is_integer(k) and (c != 1 or (scalars and shape != SCALAR) or not _goes_inside(factors)):
+            # a root of a product is left alone, and so is that of a square, which may be one of a negative number
             raise_power(outside if shape == SCALAR else inside, self.expression((c, (scalars, chain)), shape), k)
             return WHOLE
         raise_all(outside, scalars, k)
@@ -471,6 +483,16 @@ class Algebra(ABC):
     def leaf(self, node: Expr) -> Poly:
         """A factor of its own, as a sum."""
         return {single(node): WHOLE}
+
+
+def _goes_inside(factors: Scalars) -> bool:
+    """Whether a root of a product of powers is that power of its only factor: the root of x² is not x, but that of exp(x)² is exp(x)."""
+    return all(_is_positive(base) or not (isinstance(k, Fraction) and k % 2 == 0) for base, k in factors) and len(factors) <= 1
+
+
+def _is_positive(expr: Expr) -> bool:
+    """Whether no value is negative, by the look of it."""
+    return expr.op in POSITIVE or (expr.op == "matmul" and flipped(expr.args[0]) == expr.args[1] and expr.is_scalar)
 
 
 _NAMES: dict[str, Callable[[Algebra, Powers, Expr, Expr], None]] = {

@@ -2,15 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from functools import reduce
+from weakref import WeakValueDictionary
 
-from matcalc.formula.expression import Expr
+from matcalc.formula.expression import Expr, FormulaError
 from matcalc.formula.operations import filled, make, number
 from matcalc.formula.size import ONE
 
 UNIT = number(1)
 ZERO = number(0)
+
+
+MOST_SIZE = 2000
+"Signs of a formula that is simplified, or taken apart; nobody reads a longer one."
+
+
+TOO_LONG = "the derivative is too long to be written"
+
+
+class TooLongError(FormulaError):
+    """A formula that would be too long to be written."""
+
+
+def print_size(expr: Expr) -> int:
+    """How many operations and leaves there are where it is written out, every part as often as it is used; found without writing it."""
+    sizes: dict[int, int] = {}
+    stack = [expr]
+    while stack:
+        node = stack[-1]
+        waiting = [arg for arg in node.args if id(arg) not in sizes]
+        if waiting:
+            stack += waiting
+            continue
+        stack.pop()
+        sizes[id(node)] = 1 + sum(sizes[id(arg)] for arg in node.args)
+    return sizes[id(expr)]
+
+
+def interned(expr: Expr) -> Expr:
+    """The same expression, the same object whenever it is made again: equal parts are one, so that comparing them takes no time.
+
+    An adjoint is a graph, in which one part may be reached in more ways than could ever be followed.
+    """
+    done: dict[int, Expr] = {}
+    stack = [expr]
+    while stack:
+        node = stack[-1]
+        waiting = [arg for arg in node.args if id(arg) not in done and id(arg) not in _OWN]
+        if waiting:
+            stack += waiting
+            continue
+        stack.pop()
+        if id(node) in done or id(node) in _OWN:
+            continue
+        args = tuple(done.get(id(arg), arg) for arg in node.args)
+        word = (node.op, tuple(map(id, args)), node.shape, node.data)
+        known = _KNOWN.get(word)
+        if known is None:
+            known = node if all(a is b for a, b in zip(args, node.args, strict=True)) else replace(node, args=args)
+            _KNOWN[word] = known
+            _OWN[id(known)] = known
+        done[id(node)] = known
+    return done.get(id(expr), expr)
+
+
+_KNOWN: WeakValueDictionary[tuple[Hashable, ...], Expr] = WeakValueDictionary()
+_OWN: WeakValueDictionary[int, Expr] = WeakValueDictionary()
+"The expressions that were chosen, by their parts and by themselves."
 
 
 def zero(like: Expr) -> Expr:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matcalc.derivation.adjoints import Pull, catalogue_rule, shares
-from matcalc.derivation.building import plus, zero
+from matcalc.derivation.building import MOST_SIZE, TooLongError, plus, print_size, zero
 from matcalc.derivation.deriving import differential
 from matcalc.derivation.reverse import Share, backward
 from matcalc.derivation.simplify import Simplifier
@@ -72,10 +72,10 @@ def graph(
         tidy = Simplifier(frozenset(symmetric))
         tidy(f)
         place = {(edge.target, edge.operand): i for i, edge in enumerate(edges)}
-        for visit in backward(f, wanted, pull=pull, tidy=tidy):
+        for visit in backward(f, wanted, pull=pull, tidy=partial(_if_short, tidy)):
             node = visit.node
             adjoint = adjoints[node] = _floats(evaluate(visit.adjoint, point))
-            formulas[node] = spell(visit.adjoint, "latex", shape_known=True)
+            formulas[node] = spell(visit.adjoint, "latex", shape_known=True) if print_size(visit.adjoint) <= MOST_SIZE else ""
             named = {share.operand: share for share in _local_shares(local[node], names[node], visit.shares, pull)}
             touched = [place[drawn[node], share.operand] for share in visit.shares]
             for share, i in zip(visit.shares, touched, strict=True):
@@ -91,7 +91,8 @@ def graph(
                 steps.append(Step(drawn[node], tuple(touched), given, catalogue_rule(node) or "", because, error))
             else:
                 arriving = tuple(i for i, edge in enumerate(edges) if edge.source == drawn[node] and edge.contribution is not None)
-                text = rf"{_bar(names[node])} = {formulas[node]}"
+                together = " + ".join(edges[i].contribution_formula for i in arriving)
+                text = rf"{_bar(names[node])} = {formulas[node] or together}"
                 steps.append(Step(drawn[node], arriving, text, "", "", error))
     nodes = tuple(
         Node(
@@ -140,6 +141,14 @@ def _fits(size: Size, length: int, sizes: dict[str, int]) -> bool:
     if size.name is not None:
         return sizes.setdefault(size.name, length) == length
     return not size.names <= sizes.keys() or size.at(sizes) == length
+
+
+def _if_short(tidy: Simplifier, expr: Expr) -> Expr:
+    """Simplified, or as it is if it is too long for that: the numbers of a graph need no short formulas."""
+    try:
+        return tidy(expr)
+    except TooLongError:
+        return expr
 
 
 def _names(order: list[Expr], parts: Mapping[Expr, str]) -> dict[Expr, str]:

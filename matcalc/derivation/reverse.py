@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from matcalc.derivation.adjoints import Pull, shares
-from matcalc.derivation.building import UNIT, is_zero, plus, zero
+from matcalc.derivation.building import UNIT, interned, is_zero, plus, zero
 from matcalc.formula.expression import Expr, FormulaError, Span, Value
 from matcalc.formula.operations import Point, evaluate, filled, make, name, number
 
@@ -81,12 +81,12 @@ def backward(
     received: dict[Expr, list[Expr]] = {f: [seed]}
     for node in reversed([node for node in f.nodes() if node.names & wanted]):
         arrived = [expr for expr in received.get(node, []) if not is_zero(expr)]
-        adjoint = tidy(plus(arrived)) if arrived else zero(node)
+        adjoint = interned(tidy(plus(arrived))) if arrived else zero(node)
         found: list[Share] = []
         if node.op != "name" and not is_zero(adjoint):
             for k, (operand, share) in enumerate(zip(node.args, pull(node, adjoint), strict=True), start=1):
                 if share is not None and operand.names & wanted:
-                    found.append(Share(k, operand, tidy(share)))
+                    found.append(Share(k, operand, interned(tidy(share))))
         for part in reversed(found):
             received.setdefault(part.target, []).insert(0, part.expr)
         yield Visit(node, adjoint, tuple(found))

@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import partial, reduce
 
 from matcalc.derivation.algebra import Algebra
-from matcalc.derivation.building import UNIT, ZERO
+from matcalc.derivation.building import MOST_SIZE, TOO_LONG, UNIT, ZERO, TooLongError, print_size
 from matcalc.derivation.terms import (
     NOTHING,
     SCALAR,
@@ -65,7 +65,9 @@ class Writer(Algebra):
         self.tried = 0
 
     def __call__(self, expr: Expr) -> Expr:
-        """The simplified expression, never longer in print than what came."""
+        """The simplified expression, never longer in print than what came; TooLongError for what nobody would read."""
+        if print_size(expr) > MOST_SIZE:
+            raise TooLongError(TOO_LONG)
         self.tried = 0
         return super().__call__(expr)
 

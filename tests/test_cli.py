@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -500,14 +499,9 @@ def test_ctrl_c_keeps_what_is_done(stand_in: Callable[[str], None]) -> None:
     Path("a.py").write_text(RIGHT)
     Path("b.py").write_text(HEAD + a_rule("hanging"))
     words = [*COMMAND, "verify", "a.py", "b.py", "--no-html", "--profile", "quick", "--jobs", "1", "--json", "results.json"]
-    process = subprocess.Popen(
-        words,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  (a shell's background job ignores it)
-    )
+    heard = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    words = [sys.executable, "-c", heard, *words]  # a job in the background of a shell ignores the signal, and so do its children
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
     assert process.stderr is not None
     assert process.stderr.readline().startswith("2 rules, seed ")
     assert process.stderr.readline() == "a: 1 verified\n"

@@ -33,7 +33,7 @@ def test_the_readmes_commands_stand_where_continuous_integration_looks() -> None
     """`.ci/run` takes the test command from the README by its marker."""
     commands = dict(re.findall(r"<!-- (main|test) command -->\n```sh\n(.+?)\n```", README))
     assert commands["main"].endswith(".venv/bin/matcalc verify")
-    assert commands["test"].endswith(".venv/bin/python -m pytest -q")
+    assert ".venv/bin/python -m pytest -q" in commands["test"]
 
 
 @pytest.mark.parametrize(("name", "status"), [("my_rules", Status.VERIFIED), ("broken_rule", Status.REFUTED)])

@@ -794,3 +794,9 @@ EDGES = [
 def test_edges_of_sets_shapes_and_sizes(f: str, wrt: str, claim: str, *, right: bool) -> None:
     verdict = check_claim(f, wrt, claim, ["x: real(n)", "X: real(n, n)", "B: real(m, n)"])
     assert verdict.right if right else verdict.wrong
+
+
+def test_sizes_at_which_a_matrix_is_singular_hide_nothing() -> None:
+    """A P⁻¹ Aᵀ has no inverse where A has more rows than columns; there is nothing but rounding to explain."""
+    told = ("log(det(A @ inv(P) @ A.T))", "A", "2 * inv(A @ inv(P) @ A.T) @ A @ inv(P)", ["A: real(m, n)", "P: invertible(n)"])
+    assert check_claim(*told).explanations[0].kind == "symmetric_assumption"

@@ -109,7 +109,8 @@ def graph(
         )
         for k, node in enumerate(order)
     )
-    ids = tuple(drawn[node] for node in order if node.op == "name" and node.data in wanted)
+    inputs = {str(node.data): drawn[node] for node in order if node.op == "name"}
+    ids = tuple(inputs[word] for word in wanted)
     return Graph(spell(f, "latex", shape_known=True), nodes, tuple(edges), tuple(steps), ids)
 
 

@@ -21,7 +21,7 @@ from matcalc.array import parts
 from matcalc.cases import PROFILES, draw, groups
 from matcalc.derivation.graphing import graph
 from matcalc.domain import Symmetric
-from matcalc.formula import Expr, FormulaError, Variable, parse
+from matcalc.formula import Expr, FormulaError, ShapeError, Variable, parse
 from matcalc.formula.names import canonical
 from matcalc.formula.operations import CONSTANTS, Point, evaluate
 from matcalc.formula.operations import name as formula_name
@@ -159,11 +159,13 @@ class _Outcome:
 
     error: float | None = None
     defines: bool = False
+    misfits: bool = False  # its shapes do not fit together
     note: str = ""
 
     def add(self, other: _Outcome) -> None:
         """Take another point into account; a reason why not is kept only if no point gave an answer."""
         self.defines |= other.defines
+        self.misfits |= other.misfits
         if other.error is not None:
             self.error = max(self.error or 0.0, other.error)
             self.note = ""
@@ -175,6 +177,8 @@ class _Outcome:
         """Agreed, disagreed, or not executable."""
         if self.error is None:
             return Status.VERIFIED if self.defines else Status.VACUOUS
+        if self.misfits:  # it holds at some sizes, and at others its shapes do not even fit
+            return Status.REFUTED
         return Status.VERIFIED if self.error <= AGREES else Status.REFUTED
 
 
@@ -265,7 +269,7 @@ class _Execution:
         try:
             found[k] = self.executed(equation, stated)
         except (NotExecutableError, FormulaError, ArithmeticError, LookupError) as reason:
-            found[k] = _Outcome(note=" ".join(str(reason).split()))
+            found[k] = _Outcome(misfits=isinstance(reason, ShapeError), note=" ".join(str(reason).split()))
             return False
         return True
 

@@ -337,13 +337,14 @@ def singular_values(A: Array) -> Linearization[Array]:
 def svd(A: Array) -> Linearization[SVD[Array]]:
     r"""Thin singular value decomposition of a matrix of any shape, singular values distinct and none zero.
 
-    $$ A = U S V^\top $$
+    $$ A = U S W $$
     $$ dU = U (F \odot (P S + S P^\top)) + (I - U U^\top)\,dA\,V S^{-1}, \quad ds = \operatorname{diag}(P), \quad
-       dV = V (F \odot (S P + P^\top S)) + (I - V V^\top)\,dA^\top U S^{-1} $$
+       dW = (V (F \odot (S P + P^\top S)) + (I - V V^\top)\,dA^\top U S^{-1})^\top $$
     $$ \bar A = U (\operatorname{diag}(\bar s) + (F \odot (U^\top \bar U - \bar U^\top U))\,S
        + S\,(F \odot (V^\top \bar V - \bar V^\top V)))\,V^\top
        + (I - U U^\top)\,\bar U S^{-1} V^\top + U S^{-1} \bar V^\top (I - V V^\top) $$
-    $$ S = \operatorname{diag}(s), \quad P = U^\top dA\,V, \quad F_{ij} = \frac{1}{s_j^2 - s_i^2}, \quad F_{ii} = 0 $$
+    $$ S = \operatorname{diag}(s), \quad V = W^\top, \quad \bar V = \bar W^\top, \quad P = U^\top dA\,V, \quad
+       F_{ij} = \frac{1}{s_j^2 - s_i^2}, \quad F_{ii} = 0 $$
     """
     m, n = A.shape
     left, s, right = thin_svd(A)

@@ -131,7 +131,7 @@ def _steps(verdict: ClaimVerdict, f: str, wrt: str, variables: Sequence[str], sp
 
     declared = _declared(variables)
     read = parse(f, declared, spelling=spelling)
-    symmetric = [v.name for v in read.variables.values() if v.domain in {"symmetric", "spd"}]
+    symmetric = [v.name for v in read.variables.values() if v.is_symmetric]
     derivation = derive(read.expr, wrt, symmetric)
     left = {about for reason in verdict.explanations for about in reason.about.split(", ")}
     yield ""

@@ -46,5 +46,5 @@ def draw(
     declared = None if variables is None else [variable(each) if isinstance(each, str) else each for each in variables]
     read = parse(f, declared, spelling=spelling)
     known = list(read.variables.values())
-    symmetric = [each.name for each in known if each.domain in {"symmetric", "spd"}]
+    symmetric = [each.name for each in known if each.is_symmetric]
     return Drawing(graph(read.expr, random_inputs(read.expr, known, seed) if values is None else values, wrt, symmetric))

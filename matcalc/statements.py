@@ -90,11 +90,15 @@ def execute(rule: Rule[Any, Any], seed: int = 0) -> tuple[Statement, ...]:
     """
     stated = list(equations(rule.equations))
     found: list[_Outcome] = [_Outcome() for _ in stated]
+    declared = _declared(rule, stated)
     try:
         for sizes in _sizes(rule):
             batch = draw(rule, sizes, CASES, seed, PROFILES["quick"])
+            called = _value_names(rule, stated, len(batch.cotangents))
             for case in range(batch.count):
-                for one, outcome in zip(_at(rule, stated, batch, case), found, strict=True):
+                seen = [_Execution(rule, batch, case, names, names=dict(declared)).outcomes(stated) for names in called]
+                best = min(seen, key=lambda outcomes: sum(not o.status.good for o in outcomes))  # what the parts are called, then
+                for one, outcome in zip(best, found, strict=True):
                     outcome.add(one)
     except Exception as error:  # noqa: BLE001  (whatever a rule's code does)
         found = [_Outcome(note=f"{rule.name} raises {type(error).__name__}: {' '.join(str(error).split())}") for _ in stated]
@@ -182,14 +186,7 @@ class _Outcome:
         return Status.VERIFIED if self.error <= AGREES else Status.REFUTED
 
 
-def _at(rule: Rule[Any, Any], stated: Sequence[Equation], batch: Batch, case: int) -> list[_Outcome]:
-    """The equations at one point; the names of the value's parts are those with which they agree best."""
-    declared = _declared(rule, stated)
-    seen = [_Execution(rule, batch, case, names, names=dict(declared)).outcomes(stated) for names in _value_names(rule, stated, batch)]
-    return min(seen, key=lambda outcomes: sum(not o.status.good for o in outcomes))
-
-
-def _value_names(rule: Rule[Any, Any], stated: Sequence[Equation], batch: Batch) -> list[tuple[str, ...]]:
+def _value_names(rule: Rule[Any, Any], stated: Sequence[Equation], count: int) -> list[tuple[str, ...]]:
     """What the parts of the value may be called: they have differentials and bars, though they are no inputs."""
     found = [m for e in stated for m in re.finditer(SYMBOL, _without_indices(e.tex))]
     bars = {canonical(symbol(m[0]).removesuffix("_bar")) for m in found if m[2]}
@@ -198,7 +195,6 @@ def _value_names(rule: Rule[Any, Any], stated: Sequence[Equation], batch: Batch)
     order = [symbol(m[0]).removesuffix("_bar").removeprefix(m[1] or "") for m in found]
     used = [n for n in dict.fromkeys(order) if canonical(n) in bars - own]
     used = [n for n in used if canonical(n) not in defined] or used
-    count = len(batch.cotangents)
     if len(used) < count:  # what stands alone on the left of an equation, then; or names that nobody writes
         used = list(dict.fromkeys([*used, *(e.symbol for e in stated if e.symbol and canonical(e.symbol) not in own)]))
         used += [f"value_{k}" for k in range(count - len(used))]

@@ -47,11 +47,6 @@ class Variable(names.Variable):
         return name(self.name, self.rows, self.cols)
 
     @property
-    def is_symmetric(self) -> bool:
-        """Whether its set has symmetric matrices only."""
-        return self.domain in {"symmetric", "spd"} and not (self.rows == ONE and self.cols == ONE)
-
-    @property
     def is_square_matrix(self) -> bool:
         """Whether it is a matrix with as many rows as columns."""
         return self.rows == self.cols != ONE

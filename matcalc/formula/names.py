@@ -44,8 +44,14 @@ class Variable:
         """Rows and columns."""
         return self.rows, self.cols
 
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether its set has symmetric matrices only."""
+        return self.domain in _SYMMETRIC and not (self.rows == ONE and self.cols == ONE)
 
-_SQUARE = {"spd", "positive_definite", "symmetric", "invertible", "posdet", "posquad", "orthogonal"}
+
+_SYMMETRIC = {"spd", "positive_definite", "symmetric"}
+_SQUARE = {*_SYMMETRIC, "invertible", "posdet", "posquad", "orthogonal"}
 _DECLARATION = re.compile(r"\s*([^\s:]+)\s*:\s*([A-Za-z_]\w*)\s*(?:\(([^()]*)\))?\s*")
 
 

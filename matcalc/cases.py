@@ -7,7 +7,7 @@ that a failing case can be shrunk. Both shape noise into points through the rule
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -17,7 +17,7 @@ from matcalc.array import parts
 from matcalc.domain import Domain, Sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from hypothesis.strategies import SearchStrategy
     from numpy.typing import NDArray
@@ -50,6 +50,8 @@ PROFILES = {
     "thorough": Profile(cases=600, probes=3, perturbations=4, large=True),
 }
 
+MOST_SIZES = 3**10
+"Choices of sizes among which a small counterexample is sought."
 SPREADS = (1.0, 1.0, 1e2, 1.0, 1e4, 1.0, 1e1, 1.0)
 SCALES = (1.0, 1.0, 1.0, 4.0, 1.0, 0.25, 1.0, 1.0)
 
@@ -129,9 +131,21 @@ def groups(rule: Subject, profile: Profile) -> list[Sizes]:
     chosen = _distinct(sizes for sizes in candidates if admitted(rule, sizes))
     if len(chosen) >= 2:
         return chosen
-    lengths = range(1, 6)  # a domain with demands of its own (tall, at least 3): the first few sizes that it admits
-    found = (dict(zip(names, each, strict=True)) for each in product(lengths, repeat=len(names)))
-    return _distinct([*chosen, *(sizes for sizes in found if admitted(rule, sizes))])[:4]
+    return _distinct([*chosen, *islice(_up_to(rule, 5), 4)])[:4]  # a domain with demands of its own: tall, at least 3
+
+
+def _up_to(rule: Subject, largest: int, begun: Sizes | None = None) -> Iterator[Sizes]:
+    """All sizes up to the largest that the rule's domains admit, the last name's changing fastest."""
+    names, begun = symbols(rule), begun or {}
+    if len(begun) == len(names):
+        yield begun
+        return
+    name = names[len(begun)]
+    asked = [(domain, {d.name for d in domain.dims if d.fixed is None}) for domain in rule.domains.values()]
+    for size in range(1, largest + 1):
+        sizes = {**begun, name: size}
+        if all(domain.admits(sizes) for domain, needs in asked if name in needs and needs <= sizes.keys()):
+            yield from _up_to(rule, largest, sizes)
 
 
 def empty_groups(rule: Subject) -> list[Sizes]:
@@ -231,9 +245,9 @@ def strategy(rule: Subject, *, largest: int = 4, probes: int = 2) -> SearchStrat
     from hypothesis import strategies as st
     from hypothesis.extra import numpy as hnp
 
-    names = symbols(rule)
-    lengths = range(1, largest + 1)
-    choices = [s for s in (dict(zip(names, each, strict=True)) for each in product(lengths, repeat=len(names))) if admitted(rule, s)]
+    choices = list(islice(_up_to(rule, largest), MOST_SIZES + 1))
+    if len(choices) > MOST_SIZES:  # their number grows exponentially with the number of names
+        choices = groups(rule, PROFILES["quick"])
     if not choices:
         raise ValueError(f"{rule.name} has no point of any size up to {largest}; its domains contradict each other")
     choices.sort(key=lambda sizes: sum(sizes.values()))

@@ -62,7 +62,7 @@ class Findings:
 
 
 def recover(subject: Subject, *, seed: int) -> list[Evidence]:
-    """Whether value, jvp and vjp give back chosen factors and tangents; nothing for a subject without `built_from`."""
+    """Whether value, jvp and vjp give back chosen factors and tangents; nothing for a subject that is not `built`."""
     return examine(subject, seed=seed).evidence
 
 

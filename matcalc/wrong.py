@@ -118,52 +118,18 @@ class Score:
         return len(self.killed) + len(self.survivors)
 
 
-@dataclass(frozen=True)
-class Table:
-    """Scores of many rules together. `kinds` gives killed and total, `properties` counts (kind, property that refuted it)."""
-
-    killed: int
-    total: int
-    equivalents: int
-    disputed: int
-    unreached: int
-    kinds: dict[str, tuple[int, int]]
-    properties: dict[tuple[str, str], int]
-    survivors: tuple[tuple[str, Fate], ...]  # with the name of the rule
-    seconds: float
-
-
-def tabulate(scores: Sequence[Score]) -> Table:
-    """The scores of many rules as one table."""
-    killed = [fate for score in scores for fate in score.killed]
-    survivors = tuple((score.rule, fate) for score in scores for fate in score.survivors)
-    caught, missed = Counter(fate.kind for fate in killed), Counter(fate.kind for _, fate in survivors)
-    return Table(
-        killed=len(killed),
-        total=len(killed) + len(survivors),
-        equivalents=sum(len(score.equivalents) for score in scores),
-        disputed=sum(len(score.disputed) for score in scores),
-        unreached=sum(len(score.unreached) for score in scores),
-        kinds={kind: (caught[kind], caught[kind] + missed[kind]) for kind in sorted(caught | missed)},
-        properties=dict(sorted(Counter((fate.kind, fate.by) for fate in killed).items())),
-        survivors=survivors,
-        seconds=sum(score.seconds for score in scores),
-    )
-
-
 def summary(score: Score) -> WrongVersions:
     """A score as part of a verdict: numbers and sentences, without the rules themselves."""
-    table = tabulate([score])
-    by = Counter(fate.by for fate in score.killed)
-    told = tuple(f"{fate.kind}: {fate.how}; {fate.reason}" for fate in score.survivors)
-    counts = {word: len(getattr(score, word)) for word in ("equivalents", "disputed", "unreached")}
+    caught, missed = (Counter(fate.kind for fate in fates) for fates in (score.killed, score.survivors))
     return WrongVersions(
-        table.killed,
-        table.total,
-        **counts,
-        kinds=table.kinds,
-        properties=dict(by),
-        survivors=told,
+        killed=len(score.killed),
+        total=score.total,
+        equivalents=len(score.equivalents),
+        disputed=len(score.disputed),
+        unreached=len(score.unreached),
+        kinds={kind: (caught[kind], caught[kind] + missed[kind]) for kind in sorted(caught | missed)},
+        properties=dict(Counter(fate.by for fate in score.killed)),
+        survivors=tuple(f"{fate.kind}: {fate.how}; {fate.reason}" for fate in score.survivors),
         seconds=score.seconds,
         reason=score.reason,
     )

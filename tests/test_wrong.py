@@ -16,7 +16,7 @@ from matcalc.catalogue import AnyRule, installed
 from matcalc.domain import lower_triangular, positive_definite, real
 from matcalc.rule import Linearization, rule
 from matcalc.source import COOKBOOK
-from matcalc.wrong import Fate, Score, Truth, score, tabulate, under, wrong_versions
+from matcalc.wrong import Fate, Score, Truth, score, summary, under, wrong_versions
 
 CATALOGUE = installed()
 
@@ -325,15 +325,12 @@ def test_a_rule_that_is_wrong_itself_has_no_score() -> None:
     assert found.reason.startswith("doubled_but_wrong itself is refuted: ")
 
 
-def test_scores_add_up_in_a_table() -> None:
-    """Killed and total by kind of mistake, and which property killed how many of it."""
+def test_a_score_is_summed_up_in_numbers() -> None:
+    """Killed and total by kind of mistake, and how many each property killed."""
     fate = Fate("spoiled 1", "sign", "the jvp is negated")
-    scores = [
-        Score("a", killed=(replace(fate, by="jvp"), replace(fate, kind="factor", by="vjp")), survivors=(fate,), seconds=1.0),
-        Score("b", killed=(replace(fate, by="jvp"),), equivalents=(fate, fate), seconds=2.0),
-    ]
-    table = tabulate(scores)
-    assert (table.killed, table.total, table.equivalents, table.seconds) == (3, 4, 2, 3.0)
-    assert table.kinds == {"factor": (1, 1), "sign": (2, 3)}
-    assert table.properties == {("factor", "vjp"): 1, ("sign", "jvp"): 2}
-    assert table.survivors == (("a", fate),)
+    killed = (replace(fate, by="jvp"), replace(fate, kind="factor", by="vjp"), replace(fate, by="jvp"))
+    found = summary(Score("a", killed, survivors=(replace(fate, reason="off by 2"),), equivalents=(fate, fate), seconds=3.0))
+    assert (found.killed, found.total, found.equivalents, found.disputed, found.unreached, found.seconds) == (3, 4, 2, 0, 0, 3.0)
+    assert found.kinds == {"factor": (1, 1), "sign": (2, 3)}
+    assert found.properties == {"jvp": 2, "vjp": 1}
+    assert found.survivors == ("sign: the jvp is negated; off by 2",)

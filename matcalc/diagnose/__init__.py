@@ -48,6 +48,7 @@ def explain(subject: Subject, seen: Sequence[tuple[Seen, Answers]]) -> tuple[Exp
 
     If none fits, at most one that nearly does (its residual is above 1e-6), or nothing. Never raises for what a rule does.
     """
+    seen = [(one, answers) for one, answers in seen if all(v.size for v in answers.value)]  # there is nothing to explain of no entries
     with np.errstate(all="ignore"):
         known = Jacobians(subject, seen)
         claims = compared(subject, seen, known)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
-    Change = Callable[[Floats], Floats]
 
 FITS = 1e-6
 "Relative distance that an explanation which fits may leave."

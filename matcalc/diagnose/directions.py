@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from matcalc.rule import Subject
 
     Floats = NDArray[np.float64]
-    Bools = NDArray[np.bool_]
     Change = Callable[[Floats], Floats]
 
 DIRECTIONS: tuple[tuple[str, float, Change], ...] = (

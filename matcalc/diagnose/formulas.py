@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-    Bools = NDArray[np.bool_]
-    Change = Callable[[Floats], Floats]
 
 LARGEST = 64
 "Entries of an array beyond which no formula is searched for it."

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matcalc.domain import Sizes
 
     Floats = NDArray[np.float64]
-    Bools = NDArray[np.bool_]
     Change = Callable[[Floats], Floats]
 
 CONSTANTS = {"√2": sqrt(2), "1/√2": 1 / sqrt(2), "π": pi, "2π": 2 * pi, "1/π": 1 / pi, "1/(2π)": 1 / (2 * pi), "√(2π)": sqrt(2 * pi)}

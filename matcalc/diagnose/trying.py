@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Bools = NDArray[np.bool_]
-    Change = Callable[[Floats], Floats]
 
 SHARE = 1e-3
 "Share of the mistake that an explanation which fits may leave."

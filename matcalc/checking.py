@@ -45,6 +45,7 @@ class Claim:
     function: Callable[..., Linearization[Any]]
     value: Function
     mapped: bool
+    strict: bool = False
 
     @property
     def differentiated(self) -> tuple[str, ...]:
@@ -156,11 +157,23 @@ def _library(
         if found == "NumPy":  # code may run on any library; what is claimed for it names the one that is meant
             named = made_of.modules
             found = "JAX" if "jax" in named else "PyTorch" if "torch" in named else found
+        _require_numbers(parts(value), name)
         _require_a_question(claims, found, parts(value), name)
         return found, found == "NumPy" and autodiff.can_trace(f, point)
     library, raised = next(iter(tried.items()))
     at = ", ".join(f"{k} of shape {x.shape}" for k, x in zip(domains, point, strict=True))
     raise TypeError(f"check({name}): {name} raises {type(raised).__name__} on {library} arrays ({at}): {first_line(raised)}")
+
+
+def _require_numbers(value: tuple[Any, ...], name: str) -> None:
+    for each in value:
+        came = f"a {type(each).__name__}"
+        if isinstance(each, (bool, int, float, complex)) or is_array(each):
+            x = _as_numpy(each)
+            if x.dtype.kind not in "bcOSU" or (x.dtype.kind == "c" and not np.any(x.imag)):
+                continue
+            came = "complex numbers" if x.dtype.kind == "c" else f"an array of {x.dtype}"
+        raise TypeError(f"check({name}): {name} must return real numbers, an array of them or a tuple of arrays, but returned {came}")
 
 
 def _require_a_question(claims: dict[str, Function], library: str, value: tuple[Any, ...], name: str) -> None:

@@ -46,6 +46,8 @@ TOO_WEAK = 1e-6
 "Relative difference that rounding alone may explain, in an algorithm that loses more digits than the problem demands."
 JUDGEABLE = 1e-7
 "Relative tolerance beyond which a case is not judged: a condition number that large is itself known to a factor only."
+SECOND_LOOKS = 4
+"Points near each case at which a difference that could be rounding is looked at again."
 PROBED = 24
 "Cases of a batch at which linearity and purity are tried: neither hangs on a single point, and they take most of the questions."
 WEIGHTS = (-2.5, 0.5)
@@ -162,7 +164,7 @@ def _ask_at_once(rule: Subject, batch: Batch) -> Answers:
     asked = [[with_combinations(x) for x in arrays] for arrays in (batch.tangents, batch.cotangents)]
     cases, probes = asked[0][0].shape[:2]
     points = [np.repeat(x, probes, axis=0) for x in batch.inputs]
-    questions = [x.reshape(-1, *x.shape[2:]) for arrays in asked for x in arrays]
+    questions = [x.reshape(cases * probes, *x.shape[2:]) for arrays in asked for x in arrays]
     at = rule.function(*(x[0] for x in batch.inputs))
     claimed = [word for word in ("jvp", "vjp") if getattr(at, word) is not unclaimed]
     answers = [x.reshape(cases, probes, *x.shape[1:]) for x in autodiff.run(everything(rule), [*points, *questions])]
@@ -171,7 +173,7 @@ def _ask_at_once(rule: Subject, batch: Batch) -> Answers:
     sizes = {"jvp": count, "vjp": len(batch.free)}
     found: dict[str, list[Floats]] = {"jvp": [], "vjp": []}
     for word in claimed:
-        found[word], rest = rest[: sizes[word]], rest[sizes[word] :]
+        found[word], rest = [_as_numbers(rule.name, word, x) for x in rest[: sizes[word]]], rest[sizes[word] :]
     bent = {word: [_worst_bend(x, second) for x in found[word]] for word in found}
     plain = {word: tuple(x[:, :-3] for x in found[word]) for word in found}
     return Answers(tuple(v[:, 0] for v in value), plain["jvp"], plain["vjp"], (tuple(bent["jvp"]), tuple(bent["vjp"])))
@@ -242,7 +244,12 @@ def _bend(
 
 def _as_numbers(name: str, word: str, answer: Any) -> Floats:
     try:
-        return np.asarray(as_array(answer) if hasattr(answer, "shape") else answer, dtype=np.float64)
+        found = np.asarray(as_array(answer) if hasattr(answer, "shape") else answer)
+        if np.iscomplexobj(found):
+            if np.any(np.abs(np.imag(found)) > TOO_WEAK * np.max(np.abs(found), initial=0.0)):
+                raise FaultError(word, f"{name}.{word} must return real numbers, but returned complex ones")
+            found = np.real(found)
+        return found.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise FaultError(word, f"{name}.{word} must return arrays, but returned a {type(answer).__name__}") from error
 
@@ -462,7 +469,7 @@ def _lengths(x: Floats) -> Floats:
     return np.minimum(_sizes(x), 1.0)
 
 
-def _compare(got: Floats, expected: Floats, measure: Measure, extra: Floats | float = 0.0) -> Comparison:
+def compare(got: Floats, expected: Floats, measure: Measure, extra: Floats | float = 0.0) -> Comparison:
     """Two arrays (case, probe, ...): they may differ by the measure's tolerance and by an oracle's own error."""
     tolerance = measure.tolerance + extra
     usable = np.isfinite(norms(expected)) & np.isfinite(tolerance) & (tolerance <= JUDGEABLE * np.maximum(measure.scale, measure.natural))
@@ -479,7 +486,7 @@ def could_be_rounding(comparisons: Sequence[Comparison]) -> bool:
     return any(np.any(b) for b in beyond) and not hopeless
 
 
-def without_rounding(comparison: Comparison, others: Sequence[Comparison]) -> Comparison:
+def _without_rounding(comparison: Comparison, others: Sequence[Comparison]) -> Comparison:
     """The comparison with its rounding errors averaged out.
 
     `others` are the same comparison at points a relative 1e-9 away. There a mistake is still the same mistake, but rounding
@@ -502,17 +509,36 @@ def without_rounding(comparison: Comparison, others: Sequence[Comparison]) -> Co
     )
 
 
+Compared = dict[Any, list[Comparison]]
+"One comparison for each array, by whatever tells what was compared."
+
+
+def second_look(compared: Compared, again: Callable[[int], Compared]) -> Compared:
+    """What was compared, rounding told from mistakes where some differences are beyond their tolerance by little.
+
+    `again` makes the same comparisons at the points of `cases.nearby`, for a seed; it is not called where nothing is in doubt. One
+    that cannot be made there stays as it is.
+    """
+    doubtful = [key for key, arrays in compared.items() if could_be_rounding(arrays)]
+    others = [again(seed) for seed in range(SECOND_LOOKS if doubtful else 0)]
+    settled = {}
+    for key in doubtful:
+        beside = [other[key] for other in others if key in other]
+        settled[key] = [_without_rounding(c, [arrays[k] for arrays in beside]) for k, c in enumerate(compared[key])]
+    return compared | settled
+
+
 # --- the properties ------------------------------------------------------------------------------------------------------------
 
 
 def values_agree(answers: Answers, oracle: Autodiff, stick: Yardstick) -> list[Comparison]:
     """The value on NumPy is the value on JAX."""
-    return [_compare(mine[:, None], theirs[:, :1], m) for mine, theirs, m in zip(answers.value, oracle.value, stick.value, strict=True)]
+    return [compare(mine[:, None], theirs[:, :1], m) for mine, theirs, m in zip(answers.value, oracle.value, stick.value, strict=True)]
 
 
 def jvp_is_derivative(answers: Answers, oracle: Autodiff, stick: Yardstick) -> list[Comparison]:
     """The jvp is JAX's forward derivative along each tangent."""
-    return [_compare(mine, theirs[:, 0], m) for mine, theirs, m in zip(answers.jvp, oracle.jvp, stick.jvp, strict=False)]
+    return [compare(mine, theirs[:, 0], m) for mine, theirs, m in zip(answers.jvp, oracle.jvp, stick.jvp, strict=False)]
 
 
 def vjp_is_derivative(rule: Subject, answers: Answers, batch: Batch, oracle: Autodiff, stick: Yardstick) -> list[Comparison]:
@@ -521,14 +547,14 @@ def vjp_is_derivative(rule: Subject, answers: Answers, batch: Batch, oracle: Aut
     for k, i in enumerate(batch.free if answers.vjp else ()):
         domain, points = rule.domains[batch.names[i]], batch.inputs[i]
         mine, theirs = tangential(domain, points, answers.vjp[k]), tangential(domain, points, oracle.vjp[k][:, 0])
-        compared.append(_compare(mine, theirs, stick.vjp[k]))
+        compared.append(compare(mine, theirs, stick.vjp[k]))
     return compared
 
 
 def gradient_keeps_structure(rule: Subject, answers: Answers, batch: Batch, stick: Yardstick) -> list[Comparison]:
     """Where the domain demands it, a gradient lies in the tangent space: nothing leaks into a triangle that is not read."""
     return [
-        _compare(answers.vjp[k], tangential(rule.domains[batch.names[i]], batch.inputs[i], answers.vjp[k]), stick.vjp[k])
+        compare(answers.vjp[k], tangential(rule.domains[batch.names[i]], batch.inputs[i], answers.vjp[k]), stick.vjp[k])
         for k, i in enumerate(batch.free if answers.vjp else ())
         if rule.domains[batch.names[i]].tangent_only
     ]
@@ -538,7 +564,7 @@ def jvp_is_difference(answers: Answers, differences: Sequence[Difference], stick
     """The jvp is the extrapolated difference quotient of the value, at the first cases, as many as have one."""
     rows = len(differences[0].error)
     return [
-        _compare(mine[:rows], d.value, m[:rows], TRUST * d.error) for mine, d, m in zip(answers.jvp, differences, stick.jvp, strict=False)
+        compare(mine[:rows], d.value, m[:rows], TRUST * d.error) for mine, d, m in zip(answers.jvp, differences, stick.jvp, strict=False)
     ]
 
 
@@ -549,7 +575,7 @@ def vjp_is_difference(answers: Answers, batch: Batch, differences: Sequence[Diff
     rows = len(differences[0].error)
     error = sum((norms(c[:rows]) * d.error for c, d in zip(batch.cotangents, differences, strict=True)), np.zeros(1))
     mine, theirs = pairings(answers, batch, [d.value for d in differences])
-    return [_compare(mine, theirs, _paired(batch, stick)[:rows], TRUST * error)]
+    return [compare(mine, theirs, _paired(batch, stick)[:rows], TRUST * error)]
 
 
 def maps_are_adjoint(answers: Answers, batch: Batch, stick: Yardstick) -> list[Comparison]:
@@ -557,7 +583,7 @@ def maps_are_adjoint(answers: Answers, batch: Batch, stick: Yardstick) -> list[C
     if not (answers.jvp and answers.vjp):
         return []
     mine, theirs = pairings(answers, batch, answers.jvp)
-    return [_compare(mine, theirs, _paired(batch, stick))]
+    return [compare(mine, theirs, _paired(batch, stick))]
 
 
 def pairings(answers: Answers, batch: Batch, pushed: Sequence[Floats]) -> tuple[Floats, Floats]:
@@ -584,7 +610,7 @@ def _paired(batch: Batch, stick: Yardstick) -> Measure:
 def jacobian_contracts_to_vjp(answers: Answers, stick: Yardstick) -> list[Comparison]:
     """A cotangent contracted with the closed-form Jacobian is its vjp."""
     together = zip(answers.contracted, answers.vjp, stick.vjp, strict=True)
-    return [_compare(mine, theirs[:, :1], m[:, :1]) for mine, theirs, m in together]
+    return [compare(mine, theirs[:, :1], m[:, :1]) for mine, theirs, m in together]
 
 
 def maps_are_linear(answers: Answers, stick: Yardstick) -> list[Comparison]:
@@ -597,7 +623,7 @@ def maps_are_linear(answers: Answers, stick: Yardstick) -> list[Comparison]:
         for bend, mine, m in zip(bends, own, measures, strict=False):  # no bends where nothing is claimed
             sizes = (np.fmax(m.scale, norms(mine)), m.noise, m.natural)
             widest = Measure(*(3 * np.max(x, axis=1, keepdims=True) for x in sizes))
-            compared.append(_compare(bend[:, None], np.zeros_like(bend)[:, None], widest))
+            compared.append(compare(bend[:, None], np.zeros_like(bend)[:, None], widest))
     return compared
 
 
@@ -606,4 +632,4 @@ def agrees(answers: Answers, elsewhere: tuple[Floats, ...], stick: Yardstick) ->
     mine = [v[:, None] for v in answers.value] + [x[:, :1] for x in (*answers.jvp, *answers.vjp)]
     measures = [*stick.value, *(m[:, :1] for m in (*stick.jvp, *stick.vjp))]
     rows = len(elsewhere[0])
-    return [_compare(theirs[:, None], m[:rows], measure[:rows]) for m, theirs, measure in zip(mine, elsewhere, measures, strict=True)]
+    return [compare(theirs[:, None], m[:rows], measure[:rows]) for m, theirs, measure in zip(mine, elsewhere, measures, strict=True)]

@@ -73,6 +73,15 @@ class Subject(Hashable, Protocol):
         """Whether JAX can run function and value at many points at once; otherwise they are asked one by one, on NumPy."""
         raise NotImplementedError
 
+    @property
+    def strict(self) -> bool:
+        """Whether it is held to all that a rule promises, and not to a right derivative alone.
+
+        A rule runs on every array library, in single precision, on inputs of size zero, in any order in memory and at the ends of
+        the range of numbers, and gives an answer at every point of its domains.
+        """
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class Built:
@@ -164,6 +173,11 @@ class Rule(Generic[Inputs, Value]):
     def mapped(self) -> bool:
         """A rule is asked at one point after the other, on NumPy."""
         return False
+
+    @property
+    def strict(self) -> bool:
+        """A rule is held to all that rules promise."""
+        return True
 
     def __repr__(self) -> str:
         return f"<rule {self.name}({', '.join(self.domains)})>"

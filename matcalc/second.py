@@ -13,6 +13,7 @@ tangent (on a curved domain that is the Riemannian Hessian), because functions t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,7 @@ import numpy as np
 from matcalc.array import as_array, parts
 from matcalc.cases import EPSILON, PROFILES, Batch, assemble, draw, generator, groups, nearby
 from matcalc.oracle import autodiff, differences
-from matcalc.property import Comparison, Measure, Tally, could_be_rounding, first_line, noise, norms, without_rounding
-from matcalc.property import _compare as compare  # pyright: ignore[reportPrivateUsage]
+from matcalc.property import Compared, Comparison, Measure, Tally, compare, first_line, noise, norms, second_look
 from matcalc.rule import unclaimed
 from matcalc.verdict import Evidence, Status
 
@@ -35,10 +35,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Arrays = tuple[Floats, ...]
     Gradient = Callable[[Sequence[Any], Sequence[Any]], tuple[Any, ...]]
-    Comparisons = dict[str, list[Comparison]]
 
 CASES = 6
-SECOND_LOOKS = 4
 TRUST = 10.0
 "Units of its own error estimate that a difference of the vjp may be wrong by."
 
@@ -87,9 +85,7 @@ def _order(rule: Subject, batches_: Sequence[Batch], *, careful: bool) -> list[E
     for batch in batches_:
         try:
             seen = twice.look(batch)
-            compared = _compare_all(seen)
-            doubtful = [oracle for oracle, arrays in compared.items() if could_be_rounding(arrays)]
-            others = [_compare_all(twice.look(nearby(rule, batch, k))) for k in range(SECOND_LOOKS if doubtful else 0)]
+            compared = second_look(_compare_all(seen), partial(_again, twice, batch))
         except autodiff.CannotTraceError as error:
             for tally in tallies.values():
                 tally.note = f"JAX cannot differentiate the vjp of {rule.name}: {error}"
@@ -97,14 +93,16 @@ def _order(rule: Subject, batches_: Sequence[Batch], *, careful: bool) -> list[E
         except Exception as error:  # noqa: BLE001  (a rule may raise anything)
             note = f"the vjp of {rule.name} raises {type(error).__name__} near a case: {first_line(error)}"
             return [Evidence("second", "itself", Status.REFUTED, 1, note=note)]
-        for oracle in doubtful:
-            beside = [[other[oracle][k] for other in others] for k in range(len(compared[oracle]))]
-            compared[oracle] = [without_rounding(c, arrays) for c, arrays in zip(compared[oracle], beside, strict=True)]
         for oracle, arrays in compared.items():
             tallies[oracle].add(batch, arrays, where=seen.smooth)
         tallies["JAX"].note = seen.note or tallies["JAX"].note
     cases = sum(batch.count for batch in batches_)
     return [_weighed(rule, tally, cases) for tally in tallies.values()]
+
+
+def _again(twice: _Twice, batch: Batch, seed: int) -> Compared:
+    """The comparisons at points nearby."""
+    return _compare_all(twice.look(nearby(twice.rule, batch, seed)))
 
 
 # --- asking --------------------------------------------------------------------------------------------------------------------
@@ -222,7 +220,7 @@ def _lengths(arrays: Iterable[Any]) -> Floats:
 # --- weighing ------------------------------------------------------------------------------------------------------------------
 
 
-def _compare_all(seen: Seen) -> Comparisons:
+def _compare_all(seen: Seen) -> Compared:
     """The rule's products beside every oracle.
 
     JAX has no say at a case where it differs from the differences of the vjp and the rule does not: it is the odd one out there.

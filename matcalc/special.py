@@ -9,6 +9,7 @@ valid subgradient. What was looked at, and how often some oracle could tell, is 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,7 @@ from matcalc.cases import (
     tangential,
 )
 from matcalc.oracle import autodiff, differences
-from matcalc.property import ROUNDING, SAFETY, TRUST, Answers, Comparison, FaultError, Measure, Yardstick, first_line, norms
-from matcalc.rule import Rule
+from matcalc.property import ROUNDING, SAFETY, TRUST, Answers, Compared, Comparison, FaultError, Measure, Yardstick, first_line, norms
 from matcalc.verdict import Coverage, Evidence, Status
 
 if TYPE_CHECKING:
@@ -68,7 +68,6 @@ ON_THE_WAY = 1e-12
 as the other gradients (a softmax that is nearly one-hot, of rows that are nearly equal), and its rounding stays."""
 MEET = 1e-6
 "Relative distance up to which the derivatives to both sides are one."
-LOOKS = 4
 DIRECTIONS = 4
 "Tangents along which a kink is looked at: ones, the point itself, and two random ones."
 SCALES = (1e-6, 1e6)
@@ -128,7 +127,7 @@ def _shapes(subject: Subject) -> list[Sizes]:
     ones = [dict.fromkeys(names, 1)] if admitted(subject, dict.fromkeys(names, 1)) else []
     if subject.mapped:
         found = found[:1]  # each shape costs JAX a compilation
-    empty = empty_groups(subject) if isinstance(subject, Rule) else []  # who writes for himself need not think of nothing
+    empty = empty_groups(subject) if subject.strict else []  # who writes for himself need not think of nothing
     return list({tuple(sizes.items()): sizes for sizes in [*found, *ones, *empty]}.values())
 
 
@@ -755,8 +754,8 @@ def _blame(findings: Sequence[Finding]) -> str:
 class Report:
     """Evidence and census of one rule while they are gathered."""
 
-    def __init__(self, *, lenient: bool = False) -> None:
-        self.lenient = lenient
+    def __init__(self, *, strict: bool) -> None:
+        self.strict = strict
         self.findings: dict[tuple[str, str], list[Finding]] = {}
         self.lines: dict[tuple[str, str], list[tuple[bool, str]]] = {}
 
@@ -788,7 +787,7 @@ class Report:
             (meaning, c), probe, margin = judged[which], probes[which], float(margins[which][case, probes[which]])
             error, tolerance, scale = (float(x[case, probe]) for x in (c.error, c.tolerance, np.maximum(c.scale, c.natural)))
             sentence = ""
-            if self.lenient and study.places[case].kind.startswith(ILL_CONDITIONED) and error <= GROSS * scale:
+            if not self.strict and study.places[case].kind.startswith(ILL_CONDITIONED) and error <= GROSS * scale:
                 margin = min(margin, 1.0)
             if margin > 1:
                 much = f"relative error {error / scale if scale else np.inf:.1e}" if np.isfinite(error) else "it is nan or inf"
@@ -845,7 +844,7 @@ def survey(subject: Subject, *, seed: int = 0) -> tuple[list[Evidence], tuple[Co
 
 
 def _survey(subject: Subject, seed: int) -> tuple[list[Evidence], tuple[Coverage, ...]]:
-    report = Report(lenient=not isinstance(subject, Rule))
+    report = Report(strict=subject.strict)
     shapes: dict[tuple[tuple[str, int], ...], list[Place]] = {}
     for place in places(subject, seed=seed):
         shapes.setdefault(tuple(place.sizes.items()), []).append(place)
@@ -867,7 +866,7 @@ def _survey(subject: Subject, seed: int) -> tuple[list[Evidence], tuple[Coverage
 def _whole(subject: Subject) -> dict[str, Callable[[Subject, Study, Report], None]]:
     """The checks of whole answers. Arrays of JAX have no order in memory, so there is none of it where JAX runs the rule."""
     with_order = not subject.mapped and any(domain.dims for domain in subject.domains.values())
-    if not isinstance(subject, Rule):  # the ends of the range and the order in memory are for those who promise them
+    if not subject.strict:  # the ends of the range and the order in memory are for those who promise them
         return {"poison": _poisons}
     return {**({"layout": _layouts} if with_order else {}), "poison": _poisons, "extremes": _extremes}
 
@@ -892,7 +891,7 @@ def _observed(subject: Subject, found: Sequence[Place], rng: np.random.Generator
     answers, faults = _asked(subject, _first_probes(batch, probes))
     for k, fault in faults.items():
         place = found[kept[k]]
-        if not isinstance(subject, Rule) and isinstance(fault.__cause__, np.linalg.LinAlgError):
+        if not subject.strict and isinstance(fault.__cause__, np.linalg.LinAlgError):
             report.count(place.input, place.kind, judged=False, note=fault.sentence)
             continue
         sentence = f"{fault.sentence}, at a special point ({place})"
@@ -909,7 +908,7 @@ def _value(subject: Subject, place: Place, report: Report) -> list[Floats] | Non
     try:
         value = [_array(v) for v in parts(subject.value(*(np.array(x) for x in place.inputs)))]
     except Exception as error:  # noqa: BLE001
-        if not isinstance(subject, Rule):
+        if not subject.strict:
             report.count(
                 place.input, place.kind, judged=False, note=f"{subject.name} itself raises {type(error).__name__}: {first_line(error)}"
             )
@@ -926,7 +925,10 @@ def _value(subject: Subject, place: Place, report: Report) -> list[Floats] | Non
 
 def _at_once(subject: Subject, found: Sequence[Place], report: Report) -> list[list[Floats] | None]:
     """The same for all points of one shape, where JAX runs the function."""
-    values = values_at(subject, [np.stack(x) for x in zip(*(place.inputs for place in found), strict=True)])
+    try:
+        values = values_at(subject, [np.stack(x) for x in zip(*(place.inputs for place in found), strict=True)])
+    except FaultError:  # it raises at all of them
+        return [_value(subject, place, report) for place in found]
     return [_finite([v[k] for v in values], place, report) for k, place in enumerate(found)]
 
 
@@ -940,9 +942,11 @@ def _finite(value: list[Floats], place: Place, report: Report) -> list[Floats] |
 
 def _asked(subject: Subject, batch: Batch) -> tuple[Answers | None, dict[int, FaultError]]:
     """What the rule says at the cases, and at which of them it cannot be asked."""
+    answered: list[Answers] = []
+    faults: dict[int, FaultError] = {}
     if subject.mapped:
-        return properties.ask(subject, batch), {}
-    answered, faults = [], {}
+        with suppress(FaultError):  # then one by one, to find out where
+            return properties.ask(subject, batch), faults
     for k in range(batch.count):
         try:
             answered.append(properties.ask(subject, _rows(batch, [k])))
@@ -984,7 +988,7 @@ def _first_probes(batch: Batch, probes: int) -> Batch:
 def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Report) -> None:
     """All comparisons at the points of one shape, into the report; and its census."""
     kinked = np.any([d.kink.any(axis=1) for d in study.found], axis=0)
-    undefined = kinked & ~_finite_answers(study) if not isinstance(subject, Rule) else np.zeros_like(kinked)
+    undefined = kinked & ~_finite_answers(study) if not subject.strict else np.zeros_like(kinked)
     everywhere, kinked = ~undefined, kinked & ~undefined
     for k in np.flatnonzero(undefined):
         place = study.places[k]
@@ -1015,26 +1019,34 @@ def _finite_answers(study: Study) -> NDArray[np.bool_]:
 
 
 def _settled(subject: Subject, study: Study, judge: Callable[[Subject, Study], Judged]) -> Judged:
-    """The comparisons, rounding told from mistakes by a second look nearby where one fails by little."""
+    """The comparisons, rounding told from mistakes by a second look nearby where one fails by little.
+
+    They stay as they are where the rule cannot be asked nearby.
+    """
     judged = judge(subject, study)
-    if not properties.could_be_rounding([c for _, c in judged]):
-        return judged
     cases = [int(k) for k in np.flatnonzero(np.any([np.any(c.margin > 1, axis=1) for _, c in judged], axis=0))]
-    some, others = _rows(study.whole, cases), []
-    for k in range(LOOKS):
-        near = nearby(subject, some, k)
-        noises = [near_ - here for near_, here in zip(some.neighbours, (x[:, None] for x in some.inputs), strict=True)]
+    some, probes = _rows(study.whole, cases), study.batch.reach.shape[1]
+
+    def again(seed: int) -> Compared:
+        near = nearby(subject, some, seed)
+        noises = [around - here[:, None] for around, here in zip(some.neighbours, some.inputs, strict=True)]
         near = replace(near, neighbours=tuple(x[:, None] + noise for x, noise in zip(near.inputs, noises, strict=True)))
-        answers, faults = _asked(subject, _first_probes(near, study.batch.reach.shape[1]))
-        if answers is None or faults:
-            return judged
-        places_ = [study.places[case] for case in cases]
-        others.append(judge(subject, _study(subject, near, places_, answers, probes=study.batch.reach.shape[1])))
-    settled: Judged = []
-    for index, (meaning, c) in enumerate(judged):
-        here = replace(c, **{name: getattr(c, name)[cases] for name in ("gap", "error", "tolerance", "scale", "natural", "usable")})
-        better = properties.without_rounding(here, [other[index][1] for other in others])
-        error, tolerance, usable = c.error.copy(), c.tolerance.copy(), c.usable.copy()
-        error[cases], tolerance[cases], usable[cases] = better.error, better.tolerance, better.usable
-        settled.append((meaning, replace(c, error=error, tolerance=tolerance, usable=usable)))
-    return settled
+        answers, faults = _asked(subject, _first_probes(near, probes))
+        for fault in faults.values():
+            raise fault
+        assert answers is not None  # noqa: S101  (there are cases, and no faults)
+        found = judge(subject, _study(subject, near, [study.places[k] for k in cases], answers, probes=probes))
+        return {"": [_with_rows(c, cases, there) for (_, c), (_, there) in zip(judged, found, strict=True)]}
+
+    try:
+        settled = properties.second_look({"": [c for _, c in judged]}, again)[""]
+    except FaultError:
+        return judged
+    return [(meaning, c) for (meaning, _), c in zip(judged, settled, strict=True)]
+
+
+def _with_rows(comparison: Comparison, cases: Sequence[int], there: Comparison) -> Comparison:
+    """A comparison with the gap of another one at some cases."""
+    gap, usable = comparison.gap.copy(), comparison.usable.copy()
+    gap[cases], usable[cases] = there.gap, there.usable
+    return replace(comparison, gap=gap, usable=usable)

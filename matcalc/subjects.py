@@ -38,6 +38,7 @@ class Differentiated:
     mapped: bool
     rule: Subject
     "Whose function it is."
+    strict: bool = False
 
 
 def by(framework: str, rule: Subject) -> Subject:

@@ -18,7 +18,7 @@ from matcalc.array import parts
 from matcalc.cases import EPSILON, PROFILES, Batch, Profile, draw, empty_groups, groups, nearby, reached, strategy
 from matcalc.oracle import autodiff, complex_step, differences, frameworks
 from matcalc.particulars import unjudged
-from matcalc.property import Answers, Comparison, FaultError, Measure, Tally, Yardstick, first_line, without_rounding
+from matcalc.property import Answers, Compared, FaultError, Measure, Tally, Yardstick, first_line
 from matcalc.rule import Rule
 from matcalc.verdict import Counterexample, Curve, Evidence, Status, Verdict, Worst
 
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 import_module("scipy.linalg")  # its library of linear algebra must be loaded before its threads can be limited
 
 TORCH_CASES = 3
-SECOND_LOOKS = 4
 SINGLE = float(np.finfo(np.float32).eps)
 
 
@@ -76,7 +75,7 @@ def examine(rule: Subject, *, seed: int, profile: Profile, traced: bool = True, 
     observations: list[Observation] = []
     try:
         observations = observe(rule, seed=seed, profile=profile, traced=traced)
-        verdict = judge(rule, observations, elsewhere=isinstance(rule, Rule))
+        verdict = judge(rule, observations, elsewhere=rule.strict)
     except FaultError as fault:
         explained = diagnose.explain_shape(rule, observations) if fault.property == "shape" else ()
         return replace(_faulty(rule, fault), explanations=explained)
@@ -110,7 +109,7 @@ def _with_more(rule: Subject, verdict: Verdict, seed: int, *, whole: bool) -> Ve
     """The verdict after what is looked at besides random cases: special points, factors chosen first, exact arithmetic, and more."""
     special_evidence, census = special.survey(rule, seed=seed)
     built, proofs = factors.examine(rule, seed=seed), proof.prove(rule, seed=seed)
-    single, kept = precision.digits(rule, seed=seed) if isinstance(rule, Rule) else ([], ())
+    single, kept = precision.digits(rule, seed=seed) if rule.strict else ([], ())
     twice = second.order(rule, second.batches(rule, seed=seed)) if whole else []
     found = [*special_evidence, *built.evidence, *proofs, *single, *twice]
     census = (*census, *built.census)
@@ -120,7 +119,7 @@ def _with_more(rule: Subject, verdict: Verdict, seed: int, *, whole: bool) -> Ve
     printed = statements.execute(rule, seed=seed) if isinstance(rule, Rule) else ()
     picture = statements.picture(rule, seed=seed) if isinstance(rule, Rule) else None
     false = [s for s in printed if s.status is Status.REFUTED]
-    lacking = special.missing(rule, census) if isinstance(rule, Rule) else []
+    lacking = special.missing(rule, census) if rule.strict else []
     if refuted and status is not Status.REFUTED:
         status, reason = Status.REFUTED, refuted[0].note
     elif false and status.good:
@@ -260,7 +259,13 @@ def _runner(rule: Subject) -> Callable[[Sequence[Any]], tuple[Floats, ...]]:
         rows = [[np.asarray(v) for v in parts(rule.value(*point))] for point in zip(*points, strict=True)]
         return tuple(np.stack(column) for column in zip(*rows, strict=True))
 
-    return partial(autodiff.run, rule.value) if rule.mapped else one_by_one
+    def at_once(points: Sequence[Any]) -> tuple[Any, ...]:
+        try:
+            return autodiff.run(rule.value, points)
+        except autodiff.CannotTraceError:  # what it does may hang on the numbers: `if x > 0`
+            return one_by_one(points)
+
+    return at_once if rule.mapped else one_by_one
 
 
 def _stencil(run: Callable[[Sequence[Any]], tuple[Floats, ...]], batch: Batch, offsets: Floats) -> tuple[Floats, ...]:
@@ -315,7 +320,7 @@ def judge(rule: Subject, observations: Sequence[Observation], *, elsewhere: bool
     cases = sum(seen.batch.count for seen, _ in answered)
     if answered:  # `ask` raises where shapes or purity do not hold
         evidence += [Evidence(word, "itself", Status.VERIFIED, cases) for word in ("shape", "pure")]
-        evidence += [_dtypes(rule, answered[0][0].batch), _empties(rule)] if isinstance(rule, Rule) else []
+        evidence += [_dtypes(rule, answered[0][0].batch), _empties(rule)] if rule.strict else []
     evidence = [replace(e, note=_sentence(rule, e)) if e.status is Status.REFUTED else e for e in evidence]
     status, reason = _weigh(rule, evidence, answered)
     conditions = np.concatenate([seen.stick.condition for seen, _ in answered]) if answered else np.zeros(0)
@@ -342,10 +347,6 @@ def contradicted(rule: Subject, batch: Batch, *, traced: bool = True) -> list[st
     return [_sentence(rule, e) for e in evidence if e.status is Status.REFUTED]
 
 
-Comparisons = dict[tuple[str, str], list[Comparison]]
-"By property and oracle: one comparison for each array."
-
-
 def _tallies(rule: Subject, answered: Sequence[tuple[Observation, Answers]], *, elsewhere: bool) -> list[Tally]:
     """Every property beside every oracle. Where one fails by little, rounding is told from mistakes by a second look nearby."""
     tallies: dict[tuple[str, str], Tally] = {}
@@ -356,19 +357,7 @@ def _tallies(rule: Subject, answered: Sequence[tuple[Observation, Answers]], *, 
         doubtful = [key for key, arrays in compared.items() if properties.could_be_rounding(arrays)]
         if doubtful:
             rough = _compare_all(rule, replace(seen, stick=_roughened(seen)), answers, {}, elsewhere=here_too)
-            compared |= {key: rough[key] for key in doubtful}
-            doubtful = [key for key in doubtful if properties.could_be_rounding(compared[key])]
-        if doubtful:
-            others = []
-            for k in range(SECOND_LOOKS):
-                batch = nearby(rule, seen.batch, k)
-                near = look(rule, batch, traced=seen.autodiff is not None, differenced=len(seen.steps))
-                near = replace(near, stick=properties.raised(near.stick, seen.stick))
-                near = replace(near, stick=_roughened(near))
-                others.append(_compare_all(rule, near, properties.ask(rule, batch), {}, elsewhere=here_too))
-            for key in doubtful:
-                beside = [other[key] for other in others if key in other]
-                compared[key] = [without_rounding(c, [arrays[k] for arrays in beside]) for k, c in enumerate(compared[key])]
+            compared |= properties.second_look({key: rough[key] for key in doubtful}, partial(_again, rule, seen, elsewhere=here_too))
         kinked = np.any([d.kink for d in seen.differences], axis=(0, 2))
         smooth = np.concatenate([~kinked, np.ones(seen.batch.count - len(kinked), dtype=bool)])
         for key, arrays in compared.items():
@@ -378,6 +367,15 @@ def _tallies(rule: Subject, answered: Sequence[tuple[Observation, Answers]], *, 
         for key, note in notes.items():
             tallies.setdefault(key, Tally(*key)).note = note
     return list(tallies.values())
+
+
+def _again(rule: Subject, seen: Observation, seed: int, *, elsewhere: bool) -> Compared:
+    """Every property beside every oracle, at cases nearby."""
+    batch = nearby(rule, seen.batch, seed)
+    near = look(rule, batch, traced=seen.autodiff is not None, differenced=len(seen.steps))
+    near = replace(near, stick=properties.raised(near.stick, seen.stick))
+    near = replace(near, stick=_roughened(near))
+    return _compare_all(rule, near, properties.ask(rule, batch), {}, elsewhere=elsewhere)
 
 
 def _roughened(seen: Observation) -> Yardstick:
@@ -428,10 +426,10 @@ def _lengths(x: Floats) -> Floats:
     return np.where(size > 0, size, 1.0)
 
 
-def _compare_all(rule: Subject, seen: Observation, answers: Answers, notes: dict[tuple[str, str], str], *, elsewhere: bool) -> Comparisons:
+def _compare_all(rule: Subject, seen: Observation, answers: Answers, notes: dict[tuple[str, str], str], *, elsewhere: bool) -> Compared:
     """Every property beside every oracle, at the cases of one batch; `notes` takes why one could not be compared."""
     batch, stick, oracle = seen.batch, seen.stick, seen.autodiff
-    compared: Comparisons = {}
+    compared: Compared = {}
     if oracle is not None:
         compared["value", "JAX"] = properties.values_agree(answers, oracle, stick)
         compared["jvp", "JAX forward"] = properties.jvp_is_derivative(answers, oracle, stick)
@@ -457,7 +455,7 @@ def _compare_all(rule: Subject, seen: Observation, answers: Answers, notes: dict
     return compared
 
 
-def _outvote(compared: Comparisons, answers: Answers, seen: Observation) -> None:
+def _outvote(compared: Compared, answers: Answers, seen: Observation) -> None:
     """Leave out what one witness says against a rule whose side the other takes, at the cases where that is so.
 
     JAX is left out where finite differences side with the rule and refute JAX too: a framework is a witness, no truth. Differences

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 import matcalc
-from matcalc.domain import held, invertible, one_hot, positive_definite, punctured, real, simplex
+from matcalc.cases import Profile
+from matcalc.domain import held, invertible, one_hot, positive, positive_definite, punctured, real, simplex
 from matcalc.oracle import complex_step, differences
 from matcalc.verdict import Status
 
 ROOT = Path(__file__).parent.parent
+FEW = Profile(cases=24, probes=2, perturbations=2, differenced=8)
 
 
 def logdet(K: Any) -> Any:
@@ -297,3 +299,102 @@ def test_nan_at_a_kink_is_neither_accepted_nor_a_mistake() -> None:
     assert found.status is Status.INCONCLUSIVE
     assert "x: zero" in found.reason
     assert matcalc.check(np.linalg.norm, punctured("n"), grad=lambda x: x / np.linalg.norm(x)).status is Status.VERIFIED
+
+
+def _at_zero(answer: Any) -> Any:
+    """Twice x; at zero, what `answer` makes of it."""
+    return lambda x: 2 * x if np.any(x) else answer(x)
+
+
+def _refused(_x: Any) -> Any:
+    raise ValueError("no zero, please")
+
+
+@pytest.mark.parametrize("f", [lambda x: np.sum(x**2), lambda x: jnp.sum(x**2)], ids=["NumPy", "JAX"])
+@pytest.mark.parametrize(("answer", "said"), [(_refused, "no zero, please"), (lambda _: np.zeros(99), "(99,)")], ids=["raises", "shape"])
+def test_what_fails_at_a_special_point_alone_is_refuted(f: Any, answer: Any, said: str) -> None:
+    verdict = matcalc.check(f, real("n"), grad=_at_zero(answer))
+    assert verdict.status is Status.REFUTED
+    assert said in verdict.reason
+    assert "x: zero" in verdict.reason
+
+
+def test_a_function_that_raises_at_one_size_alone_is_told_of() -> None:
+    """That size is among the special ones only: JAX cannot trace it there, and NumPy cannot run it at any point."""
+
+    def f(x: Any, y: Any) -> Any:
+        if y.size == 4:
+            raise ValueError("not four")
+        return np.sum(x**2) + np.sum(y**2)
+
+    verdict = matcalc.check(f, real("n"), real("p"), grad=lambda x, y: (2 * x, 2 * y))
+    assert any("not four" in line.note for line in verdict.census)
+
+
+STEPS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "numpy.diff": (np.diff, {"jacobian": lambda x: np.diff(np.eye(x.size), axis=0)}),
+    "all but the first": (lambda x: x[1:], {"vjp": lambda _, u: np.concatenate([np.zeros(1), u])}),
+    "code that JAX cannot follow": (
+        lambda x: np.array([float(t) ** 2 for t in x[1:]]),
+        {"vjp": lambda x, u: np.concatenate([np.zeros(1), 2 * u * x[1:]])},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_value_may_have_no_entries_at_size_one(name: str, *, wrong: bool) -> None:
+    f, claims = STEPS[name]
+    ((word, claim),) = claims.items()
+    verdict = matcalc.check(f, real("n"), **{word: (lambda *arrays: -claim(*arrays)) if wrong else claim})
+    assert verdict.status is (Status.REFUTED if wrong else Status.VERIFIED), str(verdict)
+    assert not wrong or "wrong sign" in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("f", "came"),
+    [
+        (lambda _: None, "a NoneType"),
+        (lambda x: {"y": x}, "a dict"),
+        (lambda x: [x[0], x[1]], "a list"),
+        (lambda x: np.sum(x) + 1j, "complex numbers"),
+        (lambda _: np.array([None]), "an array of object"),
+        (lambda x: x > 0, "an array of bool"),
+    ],
+)
+def test_a_function_that_returns_no_array_of_real_numbers_is_told_so(f: Any, came: str) -> None:
+    with pytest.raises(TypeError, match=rf"^check\(f\): f must return real numbers, .* but returned {came}"):
+        matcalc.check(f, real("n 3"), vjp=lambda x, u: x * u)
+
+
+@pytest.mark.parametrize("f", [lambda x: np.sum(x**2), lambda x: float(sum(float(t) ** 2 for t in x))], ids=["traced", "not traced"])
+def test_a_complex_gradient_is_refuted_unless_it_is_real_all_the_same(f: Any) -> None:
+    assert "complex" in matcalc.check(f, real("n"), grad=lambda x: 2 * x + 1j).reason
+    assert matcalc.check(f, real("n"), grad=lambda x: 2 * x + 0j).status is Status.VERIFIED
+
+
+BRANCHES: dict[str, Any] = {
+    "no library": lambda x: (x**2).sum() if x[0] > 0 else (x**3).sum(),
+    "NumPy": lambda x: np.sum(x**2) if x[0] > 0 else np.sum(x**3),
+    "JAX": lambda x: jnp.sum(x**2) if x[0] > 0 else jnp.sum(x**3),
+    "JAX, as a float": lambda x: float(jnp.sum(x**2 if x[0] > 0 else x**3)),
+}
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+@pytest.mark.parametrize("factor", [1, 2])
+def test_what_a_function_does_may_hang_on_the_numbers(name: str, factor: int) -> None:
+    """JAX cannot map such a function over many points, whatever library it is written for."""
+    verdict = matcalc.check(BRANCHES[name], positive("n"), grad=lambda x: factor * (2 * x if x[0] > 0 else 3 * x**2), profile=FEW)
+    assert verdict.status is (Status.VERIFIED if factor == 1 else Status.REFUTED), str(verdict)
+
+
+def test_a_function_of_many_sizes_has_a_counterexample_too() -> None:
+    """There are half a million choices of sizes up to 3, and only so many are tried as can be."""
+    names = [f"n{k}" for k in range(12)]
+    verdict = matcalc.check(
+        lambda *xs: sum(np.sum(x**2) for x in xs), *(real(name) for name in names), grad=lambda *xs: tuple(-2 * x for x in xs), profile=FEW
+    )
+    assert verdict.status is Status.REFUTED
+    assert verdict.counterexample is not None
+    assert list(verdict.counterexample.sizes) == names

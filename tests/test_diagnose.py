@@ -547,6 +547,7 @@ def a_layer(wrong: Callable[..., Map]) -> Any:
         domains: ClassVar[dict[str, Domain]] = {"X": real("n p"), "W": real("p m"), "b": real("m")}
         differentiated = ("X", "W", "b")
         mapped = False
+        strict = False
 
         @staticmethod
         def function(X: Any, W: Any, b: Any) -> Linearization[Any]:

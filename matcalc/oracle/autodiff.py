@@ -9,6 +9,7 @@ the user's own setting stays as it is. Only this file imports JAX.
 from __future__ import annotations
 
 import builtins
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -102,7 +103,7 @@ def _spread(x: Floats, grid: tuple[int, ...], axes: tuple[int, ...]) -> Floats:
     """An array whose first axes are those of a grid, repeated over the grid's other axes, the grid as one axis."""
     tail = x.shape[len(axes) :]
     lead = [size if axis in axes else 1 for axis, size in enumerate(grid)]
-    return np.broadcast_to(x.reshape(*lead, *tail), (*grid, *tail)).reshape(-1, *tail)
+    return np.broadcast_to(x.reshape(*lead, *tail), (*grid, *tail)).reshape(math.prod(grid), *tail)
 
 
 def reverse(function: Callable[..., Any], free: Sequence[int]) -> Callable[..., tuple[Any, ...]]:

@@ -71,7 +71,7 @@ def extrapolate(values: Floats, centre: Floats, h: Floats, noise: Floats) -> Dif
     value = np.where(better.reshape(*better.shape, *(1,) * len(tail)), first, second)
     error = np.maximum(np.maximum(first_error, second_error), _norm(first - second, lead))
     kink = _kinked(pairs, centre, h, rounding, lead)
-    return Difference(value, np.where(kink, np.inf, error), central.reshape(*h.shape[:lead], -1, *tail), kink)
+    return Difference(value, np.where(kink, np.inf, error), central.reshape(*h.shape[:lead], len(STARTS) * ROWS, *tail), kink)
 
 
 def _kinked(pairs: Floats, centre: Floats, h: Floats, rounding: Floats, lead: int) -> NDArray[np.bool_]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matcalc.verdict import Counterexample, Problem, Verdict
 
 PROPERTIES = (
-    *("value", "jvp", "vjp", "adjoint", "linear", "structure", "pure", "shape", "dtype", "empty", "agreement"),
+    *("value", "jvp", "vjp", "adjoint", "linear", "structure", "pure", "shape", "dtype", "empty", "batch", "agreement"),
     *("jacobian", "special", "kink", "layout", "poison", "extremes", "gauge", "second", "float32"),
 )
 "What an item can be about: every `Evidence.property` the verifier knows."

@@ -42,7 +42,7 @@ class Evidence:
     the size of what was compared there, and `condition` the measured condition number of the derivative there.
     """
 
-    property: str  # "value", "jvp", "vjp", "adjoint", "linear", "pure", "shape", "dtype", "empty", "agreement"
+    property: str  # "value", "jvp", "vjp", "adjoint", "linear", "pure", "shape", "dtype", "empty", "batch", "agreement"
     oracle: str  # "JAX forward", "JAX reverse", "finite differences", "JAX", "PyTorch", "itself"
     status: Status
     cases: int

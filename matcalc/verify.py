@@ -320,7 +320,7 @@ def judge(rule: Subject, observations: Sequence[Observation], *, elsewhere: bool
     cases = sum(seen.batch.count for seen, _ in answered)
     if answered:  # `ask` raises where shapes or purity do not hold
         evidence += [Evidence(word, "itself", Status.VERIFIED, cases) for word in ("shape", "pure")]
-        evidence += [_dtypes(rule, answered[0][0].batch), _empties(rule)] if rule.strict else []
+        evidence += [_dtypes(rule, answered[0][0].batch), _empties(rule), _companions(rule, answered[0][0])] if rule.strict else []
     evidence = [replace(e, note=_sentence(rule, e)) if e.status is Status.REFUTED else e for e in evidence]
     status, reason = _weigh(rule, evidence, answered)
     conditions = np.concatenate([seen.stick.condition for seen, _ in answered]) if answered else np.zeros(0)
@@ -596,6 +596,39 @@ def _dtypes(rule: Subject, batch: Batch) -> Evidence:
                 note = f"the {word} of {rule.name} has dtype {array.dtype} for inputs of dtype float32"
                 return Evidence("dtype", "itself", Status.REFUTED, 1, note=note)
     return Evidence("dtype", "itself", Status.VERIFIED, 1)
+
+
+SPOILT = {"zeros": 0.0, "nan": np.nan}
+"What the entries of one member of a batch become: a singular matrix, and what a library may refuse."
+
+
+def _companions(rule: Subject, seen: Observation) -> Evidence:
+    """One member of a batch that is singular or nan leaves the others as they are, where JAX maps the rule over the batch."""
+    evidence = Evidence("batch", "JAX", Status.VACUOUS, 0)
+    if seen.batch.count < 2:
+        return evidence
+    run = partial(autodiff.run, properties.everything(rule))
+    arguments = _arguments(seen.batch, seen.batch.count)
+    try:
+        alone = run(arguments)
+    except autodiff.CannotTraceError:
+        return evidence  # "agreement" tells of it
+    for name, value in SPOILT.items():
+        spoilt = [x.copy() for x in arguments]
+        for i in seen.batch.free:
+            spoilt[i][0] = value
+        try:
+            beside = run(spoilt)
+        except autodiff.CannotTraceError:
+            note = f"{rule.name} fails for a whole batch where one member is {name}"
+            return replace(evidence, status=Status.REFUTED, cases=1, note=note)
+        for x, y in zip(alone, beside, strict=True):
+            size = properties.norms(x[1:], 1)
+            error = np.where(size < np.inf, properties.norms(y[1:] - x[1:], 1), 0.0)  # what is no number alone is judged elsewhere
+            if not np.all(error <= properties.SAFETY * EPSILON * size):
+                note = f"one member of a batch that is {name} changes what {rule.name} gives for the others"
+                return replace(evidence, status=Status.REFUTED, cases=seen.batch.count - 1, note=note)
+    return replace(evidence, status=Status.VERIFIED, cases=seen.batch.count - 1)
 
 
 def _empties(rule: Subject) -> Evidence:

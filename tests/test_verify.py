@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from matcalc.array import Array, exp, inner, step, total
-from matcalc.domain import distinct, held, interval, positive_definite, real
+from matcalc.domain import distinct, held, interval, invertible, positive_definite, real
 from matcalc.rule import Linearization, Rule, rule
 from matcalc.source import GILES
 from matcalc.verdict import Status, Verdict, from_json, to_json
@@ -44,7 +44,7 @@ def test_a_right_rule_is_proved() -> None:
     found = {(e.property, e.oracle) for e in verdict.evidence}
     assert found >= {
         ("value", "JAX"), ("jvp", "JAX forward"), ("vjp", "JAX reverse"), ("jvp", "finite differences"), ("vjp", "finite differences"),
-        ("adjoint", "itself"), ("linear", "itself"), ("agreement", "JAX"), ("dtype", "itself"), ("empty", "itself"),
+        ("adjoint", "itself"), ("linear", "itself"), ("agreement", "JAX"), ("dtype", "itself"), ("empty", "itself"), ("batch", "JAX"),
         ("jvp", "prime field"), ("vjp", "prime field"), ("special", "finite differences"), ("layout", "itself"),
         ("second", "JAX"), ("float32", "double precision"),
     }  # fmt: skip
@@ -52,6 +52,33 @@ def test_a_right_rule_is_proved() -> None:
     assert all(e.skipped == 0 for e in verdict.evidence if e.property in {"value", "jvp", "vjp", "adjoint", "linear", "agreement"})
     assert 0 < max(e.bound for e in verdict.evidence) < 1e-15
     assert {"zero", "size 0", "size 1", "Fortran order"} <= {line.kind for line in verdict.census}
+
+
+def refusing(X: Any) -> Any:
+    return np.linalg.inv(X)
+
+
+def giving_up(X: Any) -> Any:
+    zeros = np.all(X == 0, axis=(-2, -1), keepdims=True)
+    return np.linalg.inv(X + zeros * np.eye(X.shape[-1])) if np.isfinite(X).all() else np.full_like(X, np.nan)
+
+
+@pytest.mark.parametrize(("invert", "member"), [(refusing, "zeros"), (giving_up, "nan")])
+def test_a_member_of_a_batch_must_leave_the_others_alone(invert: Any, member: str) -> None:
+    """One at a time both are right; NumPy refuses a whole stack of matrices for one that is singular."""
+
+    def inverse_of(X: Any) -> Any:
+        if isinstance(X, np.ndarray):
+            return np.linalg.inv(X)
+        return jax.pure_callback(invert, jax.ShapeDtypeStruct(X.shape, X.dtype), X, vmap_method="expand_dims")
+
+    def linearize(X: Any) -> Any:
+        Y = inverse_of(X)
+        return Linearization(Y, lambda dX: -Y @ dX @ Y, lambda Y_bar: -Y.mT @ Y_bar @ Y.mT)
+
+    verdict = verify(make(linearize, X=invertible("n")), seed=1, profile="quick")
+    assert verdict.status is Status.REFUTED
+    assert f"one member {'is' if member == 'zeros' else 'of a batch that is'} {member}" in verdict.reason
 
 
 def mutating_vjp(x: Any, y_bar: Any) -> Any:

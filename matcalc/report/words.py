@@ -102,6 +102,7 @@ PROPERTIES = {
     "shape": "every answer has the shape it must have",
     "dtype": "float32 in, float32 out",
     "empty": "inputs of size 0 work where the domain allows them",
+    "batch": "a member of a batch that is singular or nan leaves the others alone",
     "pure": "inputs are left alone, and the same question gets the same answer",
     "raises": "it can be computed at all",
 }

@@ -64,6 +64,15 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """Where a wrong claim about the derivative leaves the way back: nodes by id, edges by position, and why, in a sentence."""
+
+    why: str
+    nodes: tuple[int, ...] = ()
+    edges: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Graph:
     """A graph with its numbers. `title` is TeX; `wrt` are the ids of the nodes whose adjoints were asked for."""
 
@@ -72,6 +81,7 @@ class Graph:
     edges: tuple[Edge, ...]
     steps: tuple[Step, ...] = ()
     wrt: tuple[int, ...] = ()
+    mark: Mark | None = None
 
     @property
     def output(self) -> Node:
@@ -99,7 +109,9 @@ def from_json(data: dict[str, Any]) -> Graph:
     edges = [Edge(**_changed(edge, contribution=_entries(edge["contribution"]))) for edge in data["edges"]]
     errors = [None if step["error"] is None else float(step["error"]) for step in data["steps"]]
     steps = [Step(**_changed(s, edges=tuple(s["edges"]), error=error)) for s, error in zip(data["steps"], errors, strict=True)]
-    return Graph(data["title"], tuple(nodes), tuple(edges), tuple(steps), tuple(data["wrt"]))
+    told = data.get("mark")
+    mark = told and Mark(told["why"], tuple(told["nodes"]), tuple(told["edges"]))
+    return Graph(data["title"], tuple(nodes), tuple(edges), tuple(steps), tuple(data["wrt"]), mark)
 
 
 def _changed(data: dict[str, Any], **parts: Any) -> dict[str, Any]:

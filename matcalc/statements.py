@@ -21,7 +21,7 @@ from matcalc.array import parts
 from matcalc.cases import PROFILES, draw, groups
 from matcalc.derivation.graphing import graph
 from matcalc.domain import Symmetric
-from matcalc.formula import Expr, FormulaError, ShapeError, Variable, parse
+from matcalc.formula import Expr, FormulaError, OpenSizeError, ShapeError, Variable, parse
 from matcalc.formula.names import canonical
 from matcalc.formula.operations import CONSTANTS, Point, evaluate
 from matcalc.formula.operations import name as formula_name
@@ -96,7 +96,7 @@ def execute(rule: Rule[Any, Any], seed: int = 0) -> tuple[Statement, ...]:
             batch = draw(rule, sizes, CASES, seed, PROFILES["quick"])
             called = _value_names(rule, stated, len(batch.cotangents))
             for case in range(batch.count):
-                seen = [_Execution(rule, batch, case, names, names=dict(declared)).outcomes(stated) for names in called]
+                seen = [_Execution(rule, stated, batch, case, names, names=dict(declared)).outcomes() for names in called]
                 best = min(seen, key=lambda outcomes: sum(not o.status.good for o in outcomes))  # what the parts are called, then
                 for one, outcome in zip(best, found, strict=True):
                     outcome.add(one)
@@ -213,6 +213,7 @@ class _Execution:
     """The equations of a rule being executed at one point: what is known there, by canonical name."""
 
     rule: Subject
+    stated: Sequence[Equation]
     batch: Batch
     case: int
     value_names: tuple[str, ...]
@@ -248,22 +249,21 @@ class _Execution:
         """A name and its value."""
         self.known[canonical(name)] = (name, np.asarray(value, dtype=np.float64))
 
-    def outcomes(self, stated: Sequence[Equation]) -> list[_Outcome]:
+    def outcomes(self) -> list[_Outcome]:
         """What comes of every equation; those that define something others need are executed first."""
-        found = [_Outcome(note="nothing was tried") for _ in stated]
-        waiting = list(range(len(stated)))
+        found = [_Outcome(note="nothing was tried") for _ in self.stated]
+        waiting = list(range(len(self.stated)))
         for _ in range(MOST_ROUNDS):
-            left = [k for k in waiting if not self.take(stated, k, found)]
+            left = [k for k in waiting if not self.take(k, found)]
             if left == waiting:
                 break
             waiting = left
         return found
 
-    def take(self, stated: Sequence[Equation], k: int, found: list[_Outcome]) -> bool:
+    def take(self, k: int, found: list[_Outcome]) -> bool:
         """Execute one equation if all that it needs is known; whether it is done with."""
-        equation = stated[k]
         try:
-            found[k] = self.executed(equation, stated)
+            found[k] = self.executed(self.stated[k])
         except (NotExecutableError, FormulaError, ArithmeticError, LookupError) as reason:
             found[k] = _Outcome(misfits=isinstance(reason, ShapeError), note=" ".join(str(reason).split()))
             return False
@@ -271,21 +271,19 @@ class _Execution:
 
     # --- kinds of equations ----------------------------------------------------------------------------------------------------
 
-    def executed(self, equation: Equation, stated: Sequence[Equation]) -> _Outcome:
+    def executed(self, equation: Equation) -> _Outcome:
         """Define what it defines, or compare its sides."""
         if not equation.left:
             raise NotExecutableError("there is no equals sign in it")
         for attempt in (self.partial, self.defines_function, self.factors, self.indexed):
-            outcome = attempt(equation, stated)
+            outcome = attempt(equation)
             if outcome is not None:
                 return outcome
         name = equation.symbol
         if name and canonical(name) not in self.known:
             try:
                 self.know(name, self.value(equation.right))
-            except FormulaError as error:
-                if "nothing says" not in str(error):
-                    raise
+            except OpenSizeError:
                 self.written_out[name] = equation.right
             return _Outcome(defines=True)
         left, right = self.value(equation.left, equation.right), self.value(equation.right, equation.left)
@@ -300,9 +298,8 @@ class _Execution:
                 return tuple(np.asarray(domain.tangent(x, side.reshape(x.shape))) for side in (left, right))  # type: ignore[return-value]
         return left, right
 
-    def partial(self, equation: Equation, stated: Sequence[Equation]) -> _Outcome | None:
+    def partial(self, equation: Equation) -> _Outcome | None:
         r"""\frac{\partial y}{\partial x} = ...: the rule's derivative by one input; entry by entry where there are indices."""
-        del stated
         match = re.fullmatch(r"\\frac\{\\partial (\w+?)(?:_(\w|\{\w+\}))?\}\{\\partial (\w+?)(?:_(\w|\{\w+\}))?\}", equation.left)
         if match is None:
             return None
@@ -324,16 +321,15 @@ class _Execution:
         entries = [self.scalar(equation.right, dict(zip(ranges, at, strict=True))) for at in product(*map(range, ranges.values()))]
         return _Outcome(error=_difference(true.ravel(), np.asarray(entries)))
 
-    def defines_function(self, equation: Equation, stated: Sequence[Equation]) -> _Outcome | None:
+    def defines_function(self, equation: Equation) -> _Outcome | None:
         r"""\Phi(X) = ...: a function that other equations use; where it is used its argument takes the place of X."""
-        del stated
         match = re.fullmatch(r"(\\[A-Z]\w+)\((\w)\)", equation.left)
         if match is None:
             return None
         self.functions[match[1]] = (match[2], equation.right)
         return _Outcome(defines=True)
 
-    def factors(self, equation: Equation, stated: Sequence[Equation]) -> _Outcome | None:
+    def factors(self, equation: Equation) -> _Outcome | None:
         r"""A = V \operatorname{diag}(\lambda) V^\top and its like, where the factors are not known yet."""
         match = re.fullmatch(rf"({SYMBOL}) \\operatorname\{{diag\}}\(({SYMBOL})\) ({SYMBOL})(\^\\top|\^\{{-1\}})", equation.right)
         if match and canonical(equation.symbol) in self.known:
@@ -344,13 +340,13 @@ class _Execution:
                 if canonical(name) not in self.known:
                     self.know(name, factor)
             return _Outcome(defines=True)
-        if re.fullmatch(r"[A-Z] v", equation.left) and any(e.left == rf"{equation.left[0]}^\top u" for e in stated):
+        if re.fullmatch(r"[A-Z] v", equation.left) and any(e.left == rf"{equation.left[0]}^\top u" for e in self.stated):
             U, _, Vt = words.thin_svd(self.known[equation.left[0]][1])
             self.know("u", U[:, 0])
             self.know("v", Vt[0])
         return None
 
-    def indexed(self, equation: Equation, stated: Sequence[Equation]) -> _Outcome | None:
+    def indexed(self, equation: Equation) -> _Outcome | None:
         r"""F_{ij} = ...: an array by its entries; F_{ii} = ... in another equation says what stands on the diagonal."""
         match = re.fullmatch(SYMBOL, equation.left)
         indices = match[4].strip("{}") if match and match[4] else ""
@@ -367,7 +363,7 @@ class _Execution:
             entries = [self.scalar(equation.right, {indices[0]: k}) for k in range(size)]
             return _Outcome(error=_difference(np.diagonal(self.known[canonical(name)][1]), np.asarray(entries)))
         ranges = {index: self.range(index, equation) for index in indices}
-        diagonal = next((e.right for e in stated if re.fullmatch(re.escape(tex) + r"_\{(\w)\1\}", e.left)), None)
+        diagonal = next((e.right for e in self.stated if re.fullmatch(re.escape(tex) + r"_\{(\w)\1\}", e.left)), None)
         value = np.empty(tuple(ranges.values()))
         for place in np.ndindex(*value.shape):
             same = diagonal is not None and len(set(place)) < len(place)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from matcalc.formula import (
     SPELLINGS,
     FormulaError,
+    OpenSizeError,
     ShapeError,
     Size,
     Variable,
@@ -33,6 +34,7 @@ from matcalc.formula.names import as_tex, as_unicode, kind_of, surfaces
 from matcalc.formula.operations import Point, constant, dimension, evaluate, filled, make, name, number
 from matcalc.formula.size import ONE
 from matcalc.formula.unification import Unknowns
+from matcalc.formula.vocabulary import FUNCTIONS, Spelling
 
 SAMPLE = Path(__file__).parent / "data" / "claims-sample.json"
 CLAIMS = json.loads((Path(__file__).parent / "data" / "claims.json").read_text(encoding="utf-8"))
@@ -292,6 +294,10 @@ MEANINGS = {
     "e^x": "exp(x)",
     "-a**2": "-a²",
     "a**b**2": "a^(b²)",
+    "x**-1/2": "x.^(-1) / 2",
+    "a^-2/3": "a⁻² / 3",
+    "a/-1/2": "-(a / 1) / 2",
+    "a - 1/2": "a - ½",
     "P^{1/2}": "sqrtm(P)",
     # products that are written by nothing, and names side by side
     "AP⁻¹Aᵀ": "A P⁻¹Aᵀ",
@@ -307,6 +313,8 @@ MEANINGS = {
     "2 * x @ B": "2Bᵀx",
     "x.dot(y)": "xᵀy",
     "B.dot(x)": "B x",
+    "inner(x, y)": "xᵀy",
+    "vdot(B, C)": "sum(B ⊙ C)",
     "outer(x, y)": "x yᵀ",
     "u @ u.T": "u uᵀ",
     "x[:, None] @ x[None, :]": "x xᵀ",
@@ -321,6 +329,13 @@ MEANINGS = {
     "‖B‖_F": "‖B‖_F",
     "norm(B, 2)": "‖B‖_2",
     "norm(B, 'nuc')": "‖B‖_*",
+    "norm(B, ord='fro')": "‖B‖_F",
+    "norm(B, ord=2)": "‖B‖_2",
+    "tril(B, k=-1)": "tril(B, -1)",
+    "softmax(x, axis=-1)": "softmax(x)",
+    "[[a, b]; [b, a]]": "[[a, b]; [b, a]]",
+    "[[a; b]]": "[a; b]",
+    "[[a, b], [b, a]]": "[a, b; b, a]",
     # literals, functions, indices
     "1 - x": "1 - x",
     "1 / x": "1 ⊘ x",
@@ -330,6 +345,14 @@ MEANINGS = {
     "np.linalg.inv(B) @ np.exp(x)": "B⁻¹exp(x)",
     "sum(X, axis=0)": "Xᵀ𝟏",
     "X.sum(axis=1)": "X 𝟏",
+    "sum(X, axis=-2)": "Xᵀ𝟏",
+    "mean(x, axis=-1)": "sum(x) / n",
+    "sum(X, 1) + X @ y": "X 𝟏 + X y",
+    "sum(X, 1) + X'*z": "Xᵀ𝟏 + Xᵀz",
+    "sum(X, 2) + X*y": "X 𝟏 + X y",
+    "2**x @ B": "Bᵀ(2^x)",
+    "Gamma(x) @ B": "Bᵀexp(log_gamma(x))",
+    "log(Gamma(x)) @ B": "Bᵀlog_gamma(x)",
     "x_1 + B_{21}": "x_1 + B_21",
     "x[0] + B[1, 0]": "x_1 + B_21",
     r"\sum_i x_i y_i": "sum(x ⊙ y)",
@@ -357,6 +380,12 @@ def test_a_text_means(text: str) -> None:
 def test_what_could_be_read_otherwise_is_noted() -> None:
     for text, words in {
         "x @ B": "I read x @ B as xᵀB",
+        "np.exp(x) - u": "NumPy would make a matrix of the one-dimensional exp(x) and the column",
+        "np.kron(x, B)": "I read x as a column; kron in NumPy takes it for a row",
+        "np.diag(u)": "I read diag of the column u as one of a vector; NumPy takes it for a matrix",
+        "np.maximum(u, x)": "NumPy would make a matrix of the one-dimensional x and the column",
+        "x / 2 @ B": "I read x / 2 @ B as (x / 2)ᵀB",
+        "2tr B x": "I read tr as a function of B alone, and x as a factor behind it",
         "1 - x": "I read 1 beside x as an array full of it",
         "exp(B)": "expm is the function of the matrix",
         "|B|": "as the determinant",
@@ -377,6 +406,8 @@ def test_evidence_of_one_text_decides_for_both() -> None:
     with pytest.raises(FormulaError, match="say which") as caught:
         parse_pair("sum(B * C)", "2 * B", variables, "B")
     assert caught.value.repairs == ("B @ C", "B .* C")
+    pair = parse_pair("lr*norm(A)^2", "2*lr*A", None, "A")  # what fits in no reading need not be asked about
+    assert "lr is ?×1 unless declared" in str(pair.problem)
 
 
 GLUED = {
@@ -447,6 +478,41 @@ def test_a_raised_t_is_an_exponent_where_it_is_a_name() -> None:
 
 
 ERRORS = {
+    "sin^2(x)": (FormulaError, "the power of sin stands behind its argument, as in sin(x)^2", (0, 5), "sin(x)^2"),
+    r"\log^2\left(a\right)": (FormulaError, "the power of log stands behind its argument, as in log(x)^2", (0, 6), r"\log\left(a\right)^2"),
+    "a tan⁻¹(x)": (FormulaError, "the power of tan stands behind its argument, as in tan(x)^2", (2, 7), "arctan(x)"),
+    r"\log_{10} b": (FormulaError, "the index 10 of log is not read", (0, 11), "log(b) / log(10)"),
+    r"\max_i x_i": (FormulaError, "the index i of max is not read", (0, 10), None),
+    r"\sqrt[3]{b}": (FormulaError, "a root of a higher degree is written as a power, as in x^{1/3}", (0, 5), None),
+    r"\frac{n}{2} \log 2\pi": (FormulaError, r"it is not clear how far \log reaches; put parentheses", (12, 21), r"\log(2 \pi)"),
+    "inner(B, C)": (FormulaError, "inner(B, C) is B @ C.T in NumPy and the trace of B.T @ C elsewhere; say which", (0, 11), "vdot(B, C)"),
+    "inner(y, B)": (FormulaError, "inner(y, B) is y @ B.T in NumPy and the trace of y.T @ B elsewhere; say which", (0, 11), "y @ B.T"),
+    "np.triu(x)": (ShapeError, "a triangle is one of a matrix: x is n×1", (3, 10), None),
+    "np.max(B, 0)": (
+        FormulaError,
+        "max(B, 0) would name an axis in NumPy, and maximum(B, 0) goes entry by entry",
+        (3, 12),
+        "maximum(B, 0)",
+    ),
+    "outer(x, B)": (ShapeError, "the outer product is one of two columns: x is n×1, B is n×n", (0, 11), None),
+    "outer(B, C)": (ShapeError, "the outer product is one of two columns: B is n×n, C is n×n", (0, 11), None),
+    "norm(B, 1)": (
+        FormulaError,
+        "norm(B, 1) is the largest sum of a column in NumPy and MATLAB, which is not read; the sum of all is norm1(B)",
+        (0, 10),
+        "norm1(B)",
+    ),
+    "a + x(1)": (FormulaError, "an array stands before a number in parentheses; an entry is x_1", (4, 8), "x_1"),
+    "sin^2 x": (FormulaError, "the power of sin stands behind its argument, as in sin(x)^2", (0, 5), None),
+    "max(A, axis=1)": (ShapeError, "max along an axis is read of a vector only, but A is m×n", (0, 14), None),
+    "norm(A, axis=1)": (FormulaError, "the argument axis of norm is not read", (13, 14), None),
+    "sum(A, axis=0, keepdims=True)": (FormulaError, "the argument keepdims of sum is not read", (24, 28), None),
+    "log1p(x, y)": (FormulaError, "log1p takes one argument, but 2 came", (0, 11), None),
+    "norm(x, 2, 3)": (FormulaError, "norm takes one argument or two, but 3 came", (0, 13), None),
+    "exp(x, 'fro')": (FormulaError, "exp takes one argument, but 2 came", (0, 13), None),
+    "dot(x, 'fro')": (FormulaError, "a word in quotes stands only where a norm is named, as in norm(X, 'nuc')", (7, 12), None),
+    "sum(A, 3)": (FormulaError, "an axis is 0 or 1", (7, 8), None),
+    "tril(B, a)": (FormulaError, "the offset a of a triangle is no number", (0, 10), None),
     "f(x)": (FormulaError, "f is no function that is known; write it out, or a product as in f * (x)", (0, 1), None),
     "f'(x)": (FormulaError, "f is no function that is known; write it out, or a product as in f * (x)", (0, 1), None),
     "sigma(x)": (FormulaError, "there is no function sigma; did you mean sigmoid", (0, 5), "sigmoid"),
@@ -474,7 +540,7 @@ ERRORS = {
     "a/b x": (FormulaError, "it is not clear what the stroke divides by; put parentheses", (0, 5), "a/(b x)"),
     "B * C": (FormulaError, "B * C can be the product of matrices or the product entry by entry; say which", (0, 5), "B @ C"),
     r"\frac{x}{y}": (ShapeError, "y is n×1, and nothing divides by an array", (0, 11), "x ⊘ y"),
-    "tr(I)": (FormulaError, "nothing says which size I has; write it, as in eye(n), ones(n) or I_n", (3, 4), None),
+    "tr(I)": (OpenSizeError, "nothing says which size I has; write it, as in eye(n), ones(n) or I_n", (3, 4), None),
     "siggmoid(x)": (FormulaError, "there is no function siggmoid; did you mean sigmoid", (0, 8), "sigmoid"),
     "a + Z": (FormulaError, "Z is not declared; declared are A, B, C, P, X, x, y, z, u, a, b", (4, 5), None),
     "a + (b": (FormulaError, "the formula ends where “)” should follow", (6, 7), None),
@@ -498,6 +564,28 @@ def test_an_error_points_at_the_place_and_says_what_would_fit(text: str) -> None
     assert repair is None or repair in error.repairs
     assert error.text == text
     assert error.shown().splitlines()[2].count("^") == max(1, span[1] - span[0])
+
+
+LONG = "x" + " + x" * 100
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "marks"),
+    [
+        ("a + Z", "a + Z", "    ^"),
+        ("a + (b", "a + (b", "      ^"),
+        (LONG + " + Z", "…" + (LONG + " + Z")[-120:], " " * 120 + "^"),
+        ("Z + " + LONG, ("Z + " + LONG)[:120] + "…", "^"),
+        (LONG + " + Z" + " + x" * 50, "…" + (LONG + " + Z" + " + x" * 50)[344:464] + "…", " " * 61 + "^"),
+        ("x̄ +\n\tZ", "x̄ +  Z", "     ^"),
+        ("x\u202e + y", "x  + y", " ^"),
+    ],
+)
+def test_the_place_of_an_error_is_shown_on_one_line(text: str, line: str, marks: str) -> None:
+    """A long text is cut around the place; what would break the line is a space, and a mark above a letter has no column."""
+    with pytest.raises(FormulaError) as caught:
+        parse(text, [*DECLARED, Variable("x_bar")])
+    assert caught.value.shown().splitlines()[1:3] == [f"  {line}", f"  {marks}"]
 
 
 @pytest.mark.parametrize(
@@ -563,6 +651,15 @@ UNDECLARED = {
     "log|X|": ("log det(X)", "X: n×n"),
     "e^X": ("exp(X)", "X: m×n"),
     "ŷᵀx": ("ŷᵀx", "x: n×1, ŷ: n×1"),
+    # counts
+    "sum(x)/n": ("sum(x) / n", "n: 1×1, x: m×1"),
+    "norm(X*w-y)^2/(2*n)": ("‖X w - y‖² / (2n)", "X: m×p, n: 1×1, w: p×1, y: m×1"),
+    "A*x*(n'x)": ("nᵀx A x", "A: m×p, n: p×1, x: p×1"),
+    "m - x": ("m - x", "m: n×1, x: n×1"),
+    # a size once is a size everywhere
+    r"\frac1n \sum_{i=1}^n x_i": ("(1 / n)sum(x)", "x: n×1"),
+    "n x'ones(n)": ("n xᵀ𝟏", "x: n×1"),
+    "x'I_n x / n": ("xᵀI x / n", "x: n×1"),
 }
 
 
@@ -610,6 +707,8 @@ def test_a_function_that_is_no_scalar_is_named_where_the_claim_does_not_fit() ->
     declared = [variable("X: real(n, n)"), variable("a: real"), variable("b: real(n)")]
     problem = parse_pair("a X^-1 b", "X", declared, "X").problem
     assert str(problem) == "the claim is n×n, but n×(n n) was expected for the derivative of a X⁻¹b, which is n×1"
+    with pytest.raises(ShapeError, match="the shapes differ: lr is \\?×1 unless declared, A is"):
+        parse("lr*A")
     with pytest.raises(ShapeError, match=r"b is taken for a scalar, which a declaration such as b: real\(n\) changes"):
         parse("X + b")
 
@@ -639,6 +738,14 @@ def test_sizes_of_a_kronecker_product_are_found_from_all_around() -> None:
     assert sorted({str(node.rows) for node in expr.nodes() if node.op in {"eye", "ones"}}) == ["m", "n", "p", "q"]
     with pytest.raises(FormulaError):
         parse(text, variables)
+
+
+def test_there_are_names_for_as_many_sizes_as_there_are() -> None:
+    """A product of two hundred matrices has more sizes than letters, and each is found without going through all others."""
+    start = time.process_time()
+    parsed = parse(" + ".join(f"A{k}*B{k}*C{k}" for k in range(120)), spelling="matlab")
+    assert len({size for each in parsed.variables.values() for size in each.shape}) == 242
+    assert time.process_time() - start < 10
 
 
 def test_unknown_sizes() -> None:
@@ -776,6 +883,10 @@ HOSTILE = [
     "9" * 40 + "e299",
     "kron(" * 90 + "B" + ",B)" * 90 + "@kron(B,B)",
     "inv(" * 300 + "B" + ")" * 300,
+    "sym(" * 40 + "B" + ")" * 40,
+    "σ'(" * 40 + "x" + ")" * 40,
+    "tanh'(" * 90 + "x" + ")" * 90,
+    "sin " * 190 + "x",
     r"\frac" * 1_000,
     r"\frac{" * 90 + "1" + "}{a}" * 89,
     r"\bar" * 4_000,
@@ -823,6 +934,33 @@ def test_hostile_input_ends_in_an_error_within_a_second(text: str) -> None:
     assert time.perf_counter() - start < 5
 
 
+@pytest.mark.parametrize("spelling", [None, *SPELLINGS])
+def test_what_nests_deeply_is_read_and_printed_in_a_time_that_grows_with_its_length(spelling: Spelling | None) -> None:
+    """Whatever reads or prints an operand twice takes a thousand times as long for ten brackets more."""
+    ways = [(f"{word}(", ")") for word in FUNCTIONS]
+    ways += [
+        ("log(1+exp(", "))"),
+        ("[[", "]]"),
+        ("|", "|"),
+        ("‖", "‖"),
+        ("σ'(", ")"),
+        ("x.*(", ")"),
+        ("(1/(", "))"),
+        ("-(", ")"),
+        ("e^", ""),
+    ]
+    start = time.process_time()
+    for before, after in ways:
+        for inside in "axB":
+            try:
+                parsed = parse(before * 30 + inside + after * 30, DECLARED, spelling=spelling)
+            except FormulaError as error:
+                error.shown()
+            else:
+                assert all(echo(parsed).values())
+    assert time.process_time() - start < 30  # a tenth of it on an idle machine
+
+
 def test_what_is_large_but_means_something_is_read() -> None:
     """As much as is read at all goes through printing, comparing and evaluating."""
     for text in LARGE:
@@ -841,6 +979,25 @@ def test_no_text_does_anything_but_mean_something_or_raise(text: str) -> None:
         return
     for spelled in echo(parsed).values():
         assert spelled
+
+
+TEXTS = sorted({claim[side] for claim in CLAIMS for side in ("f", "claim")} | {*MEANINGS, *GLUED, *UNDECLARED})
+PIECES = [*TEXTS, *"()[]{}|‖,;:=^_'*/+-.@&\\ 0T", "axis=0", "'fro'", "^2", "⁻¹", "\\frac", "\\sum_", "\\bar ", "\\log", "d", "e^", "exp("]
+
+
+@settings(max_examples=300, deadline=2000)
+@given(st.lists(st.tuples(st.sampled_from(PIECES), st.integers(0, 30), st.integers(0, 30), st.integers(1, 8)), min_size=1, max_size=6))
+def test_a_formula_that_was_spoilt_means_something_or_raises(pieces: list[tuple[str, int, int, int]]) -> None:
+    """Pieces of real formulas, cut and repeated, in one another; with declared names and without."""
+    text = ""
+    for piece, cut, place, times in pieces:
+        text = text[:place] + piece[cut % len(piece) :] * times + text[place:]
+    for variables in (DECLARED, None):
+        try:
+            printed = list(echo(parse(text[:2000], variables)).values())
+        except FormulaError as error:
+            printed = [error.shown() if len(str(error)) < 400 else ""]
+        assert all(printed)
 
 
 def test_reading_needs_no_jax_and_is_imported_when_it_is_asked_for() -> None:

@@ -301,6 +301,10 @@ def _cumsum(node: Expr, adjoint: Expr) -> Shares:
     return (times(make("triu", filled("ones", node.rows, node.rows)), adjoint),)
 
 
+def _triangle(node: Expr, adjoint: Expr) -> Shares:
+    return (make(node.op, adjoint, data=node.data),)
+
+
 def _linear(change: Callable[[Expr, Expr], Expr]) -> Pull:
     """Of an operation of one operand, from the adjoint and that operand."""
     return lambda node, adjoint: (change(adjoint, node.args[0]),)
@@ -376,8 +380,8 @@ ADJOINTS: dict[str, Adjoint] = {
     "diag": Adjoint(_linear(lambda adjoint, _: make("diagonal", adjoint)), _always("diag_embed")),
     "diagonal": Adjoint(_linear(lambda adjoint, _: make("diag", adjoint)), _always("diag_extract")),
     "vec": Adjoint(_linear(_from_columns), _always("vec")),
-    "tril": Adjoint(_linear(lambda adjoint, _: make("tril", adjoint)), _always("lower_triangle")),
-    "triu": Adjoint(_linear(lambda adjoint, _: make("triu", adjoint)), _always("lower_triangle")),
+    "tril": Adjoint(_triangle, _always("lower_triangle")),
+    "triu": Adjoint(_triangle, _always("lower_triangle")),
     "hollow": Adjoint(_linear(lambda adjoint, _: make("hollow", adjoint))),
     "block": Adjoint(_block, _always("block_matrix")),
 }

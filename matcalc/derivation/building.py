@@ -17,8 +17,6 @@ ZERO = number(0)
 
 MOST_SIZE = 2000
 "Signs of a formula that is simplified, or taken apart; nobody reads a longer one."
-
-
 TOO_LONG = "the derivative is too long to be written"
 
 
@@ -27,18 +25,8 @@ class TooLongError(FormulaError):
 
 
 def print_size(expr: Expr) -> int:
-    """How many operations and leaves there are where it is written out, every part as often as it is used; found without writing it."""
-    sizes: dict[int, int] = {}
-    stack = [expr]
-    while stack:
-        node = stack[-1]
-        waiting = [arg for arg in node.args if id(arg) not in sizes]
-        if waiting:
-            stack += waiting
-            continue
-        stack.pop()
-        sizes[id(node)] = 1 + sum(sizes[id(arg)] for arg in node.args)
-    return sizes[id(expr)]
+    """How long it is where it is written out."""
+    return expr.length
 
 
 def interned(expr: Expr) -> Expr:

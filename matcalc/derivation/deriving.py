@@ -93,8 +93,7 @@ def derive(
             found.append((gradient, inner(seed, last), "the adjoint of f taken out of the product"))
         gradient = last
     elif wrt in known:
-        both = sorted((gradient, flipped(gradient)), key=lambda part: part.op == "transpose")
-        average = make("scale", number(Fraction(1, 2)), make("add", *both))
+        average = symmetric_part(gradient)
         half = tidy(average)
         found.append((average, half, f"{wrt} is symmetric"))
         gradient = half
@@ -104,6 +103,12 @@ def derive(
         if before != after
     )
     return Derivation(f, wrt, known, whole, steps, tidied, equalities, raw, gradient)
+
+
+def symmetric_part(G: Expr) -> Expr:
+    """(G + Gᵀ)/2, which of gradients in the space of all matrices makes those in the space of symmetric ones."""
+    both = sorted((G, flipped(G)), key=lambda part: part.op == "transpose")  # as it is written, the transposed one stands behind
+    return make("scale", number(Fraction(1, 2)), make("add", *both))
 
 
 def _variable(f: Expr, wrt: str) -> Expr:

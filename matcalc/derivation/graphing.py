@@ -10,13 +10,14 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from matcalc.derivation.adjoints import Pull, catalogue_rule, shares
-from matcalc.derivation.building import MOST_SIZE, TooLongError, plus, print_size, zero
+from matcalc.derivation.building import MOST_SIZE, TooLongError, plus, zero
 from matcalc.derivation.deriving import differential
 from matcalc.derivation.reverse import Share, backward
 from matcalc.derivation.simplify import Simplifier
@@ -39,6 +40,7 @@ LINEAR = {"neg", "add", "sub", "transpose", "trace", "sum", "diag", "diagonal", 
 "Operations that are their own differentials."
 
 
+@np.errstate(all="ignore")  # where something overflows, the picture shows an infinity
 def graph(
     f: Expr,
     values: Mapping[str, Any],
@@ -54,7 +56,7 @@ def graph(
     are no nodes. Raises FormulaError for a value that is missing or has another shape than its input, and for operations without a
     derivative in matrix form.
     """
-    order = [node for node in f.nodes() if node.names] or [f]
+    order = nodes_of(f)
     wanted = list(wrt) or sorted(f.names)
     for word in wanted:
         if word not in f.names:
@@ -75,7 +77,7 @@ def graph(
         for visit in backward(f, wanted, pull=pull, tidy=partial(_if_short, tidy)):
             node = visit.node
             adjoint = adjoints[node] = _floats(evaluate(visit.adjoint, point))
-            formulas[node] = spell(visit.adjoint, "latex", shape_known=True) if print_size(visit.adjoint) <= MOST_SIZE else ""
+            formulas[node] = spell(visit.adjoint, "latex", shape_known=True) if visit.adjoint.length <= MOST_SIZE else ""
             named = {share.operand: share for share in _local_shares(local[node], names[node], visit.shares, pull)}
             touched = [place[drawn[node], share.operand] for share in visit.shares]
             for share, i in zip(visit.shares, touched, strict=True):
@@ -112,6 +114,11 @@ def graph(
     inputs = {str(node.data): drawn[node] for node in order if node.op == "name"}
     ids = tuple(inputs[word] for word in wanted)
     return Graph(spell(f, "latex", shape_known=True), nodes, tuple(edges), tuple(steps), ids)
+
+
+def nodes_of(f: Expr) -> list[Expr]:
+    """The parts of f that are nodes of its graph, in the order of their numbers."""
+    return [node for node in f.nodes() if node.names] or [f]
 
 
 def point_of(f: Expr, values: Mapping[str, Any]) -> Point:
@@ -156,7 +163,8 @@ def _names(order: list[Expr], parts: Mapping[Expr, str]) -> dict[Expr, str]:
     """Inputs and parts keep their names; the others are z_1, z_2, ..., in the order in which they are computed."""
     names = {node: str(node.data) if node.op == "name" else parts[node] for node in order if node.op == "name" or node in parts}
     taken = {canonical(word) for word in names.values()}
-    letter = next(c for c in ("z", "v", "q", "node") if not any(re.fullmatch(rf"{c}\d*", word) for word in taken))
+    letters = chain("zvq", ("v" * k for k in count(2)))
+    letter = next(c for c in letters if not any(re.fullmatch(rf"{c}\d*", word) for word in taken))
     return names | {node: f"{letter}_{k}" for k, node in enumerate((node for node in order if node not in names), start=1)}
 
 
@@ -263,9 +271,9 @@ def _by_balls(rest: Expr, word: str, value: Floats, direction: Floats, point: Po
     if value.size + sum(x.size for x in needed.values()) > SMALL:
         return None
     with working_precision():
-        inputs: dict[str, Any] = {key: BallDual.constant(x) for key, x in needed.items()}
-        inputs[word] = BallDual(Ball.constant(value), Ball.constant(direction))
         try:
+            inputs: dict[str, Any] = {key: BallDual.constant(x) for key, x in needed.items()}
+            inputs[word] = BallDual(Ball.constant(value), Ball.constant(direction))
             result = evaluate(rest, Point(inputs, point.sizes, BallDual.constant(0)))
         except (NoExactFormError, UndefinedPointError):
             return None

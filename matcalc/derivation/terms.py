@@ -84,6 +84,7 @@ def times_exponent(a: Exponent, b: Exponent) -> Exponent:
     return a * b if isinstance(a, Fraction) and isinstance(b, Fraction) else _simplified("scale", a, b)
 
 
+@lru_cache(maxsize=4096)  # exponents have exponents in turn, each of which would be simplified anew for every one around it
 def _simplified(op: str, a: Exponent, b: Exponent) -> Exponent:
     from matcalc.derivation.simplify import simplified  # an exponent is an expression, and has a short form, too
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import partial, reduce
 
 from matcalc.derivation.algebra import Algebra
-from matcalc.derivation.building import MOST_SIZE, TOO_LONG, UNIT, ZERO, TooLongError, print_size
+from matcalc.derivation.building import MOST_SIZE, TOO_LONG, UNIT, ZERO, TooLongError
 from matcalc.derivation.terms import (
     NOTHING,
     SCALAR,
@@ -66,7 +66,7 @@ class Writer(Algebra):
 
     def __call__(self, expr: Expr) -> Expr:
         """The simplified expression, never longer in print than what came; TooLongError for what nobody would read."""
-        if print_size(expr) > MOST_SIZE:
+        if expr.length > MOST_SIZE:
             raise TooLongError(TOO_LONG)
         self.tried = 0
         return super().__call__(expr)

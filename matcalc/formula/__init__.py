@@ -11,7 +11,7 @@ What reads text is imported when it is first asked for, so that expressions alon
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from matcalc.formula.expression import Expr, FormulaError, ShapeError
+from matcalc.formula.expression import Expr, FormulaError, OpenSizeError, ShapeError
 from matcalc.formula.names import Variable, from_sample, variable
 from matcalc.formula.printing import spell
 from matcalc.formula.size import Size
@@ -24,6 +24,7 @@ __all__ = [
     "SPELLINGS",
     "Expr",
     "FormulaError",
+    "OpenSizeError",
     "Pair",
     "Parsed",
     "ShapeError",

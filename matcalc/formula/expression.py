@@ -10,11 +10,14 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+from unicodedata import category, combining
 
 from matcalc.formula.size import ONE, Size
 
 Span = tuple[int, int]
 "From and to, in the text that was read."
+WIDTH, BEFORE = 120, 60
+"Signs of a long text that a message shows, and how many of them at most before the place that it is about."
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +30,14 @@ class Expr:
     cols: Size = ONE
     data: Any = None
     span: Span | None = field(default=None, repr=False)
+    length: int = field(init=False, repr=False)
+    "How many operations and leaves there are where it is written out, every part as often as it is used."
+    depth: int = field(init=False, repr=False)
+    "How many of them there are on the longest way to an input."
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "length", 1 + sum([arg.length for arg in self.args]))
+        object.__setattr__(self, "depth", 1 + max([arg.depth for arg in self.args], default=0))
 
     @property
     def shape(self) -> tuple[Size, Size]:
@@ -102,13 +113,6 @@ class Expr:
         """The same with expressions in place of names."""
         return self.mapped(lambda node: by.get(str(node.data)) if node.op == "name" else None)
 
-    def depth(self) -> int:
-        """The longest way from it to an input."""
-        depths: dict[Expr, int] = {}
-        for node in self.nodes():
-            depths[node] = 1 + max((depths[arg] for arg in node.args), default=0)
-        return depths[self]
-
     def __repr__(self) -> str:
         """As in `matmul(transpose(A), x)`."""
         inside = [repr(arg) for arg in self.args] + ([] if self.data is None else [str(self.data)])
@@ -127,11 +131,8 @@ class FormulaError(ValueError):
         self.repairs = repairs
 
     def shown(self) -> str:
-        """The message, the text with the place underlined, and the repairs."""
-        lines = [str(self)]
-        if self.text and self.span:
-            start, end = self.span
-            lines += [f"  {self.text}", "  " + " " * start + "^" * max(1, end - start)]
+        """The message, the text with the place underlined, of a long one what stands around the place, and the repairs."""
+        lines = [str(self), *(_underlined(self.text, *self.span) if self.text and self.span else ())]
         if self.repairs:
             lines.append("try: " + "  or  ".join(self.repairs))
         return "\n".join(lines)
@@ -139,6 +140,20 @@ class FormulaError(ValueError):
 
 class ShapeError(FormulaError):
     """Operands that do not fit together."""
+
+
+class OpenSizeError(FormulaError):
+    """An array of which nothing says how large it is, as the identity in tr(I)."""
+
+
+def _underlined(text: str, start: int, end: int) -> tuple[str, str]:
+    """A line of the text around a place, and below it one of marks; what would break the line, or turn it around, is a space."""
+    first = max(0, min(start - BEFORE, len(text) - WIDTH))
+    signs = [(" " if category(sign)[0] in "CZ" else sign, place) for place, sign in enumerate(f"{text} ")][first : first + WIDTH + 1]
+    marks = "".join("" if combining(sign) else "^" if start <= place < max(end, start + 1) else " " for sign, place in signs)
+    cut, more = "…" * (first > 0), "…" * (first + WIDTH < len(text))
+    line = "".join(sign for sign, _ in signs[:WIDTH])
+    return f"  {cut}{line}{more}".rstrip(), f"  {' ' * len(cut)}{marks.rstrip()}"
 
 
 Value = Any

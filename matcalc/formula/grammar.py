@@ -92,7 +92,6 @@ class _Trees:
 
     binary = _rule("binary", _first_type)
     negative = _rule("negative")
-    applied = _rule("call", _first)
     powered = _rule("power", lambda children: children[1].value)
     marked = _rule("marked", lambda children: children[1].type)
     method = _rule("call", lambda children: children[1].value)

@@ -26,7 +26,8 @@ ACCENTS = {"bar": "̄", "hat": "̂", "tilde": "̃", "dot": "̇"}
 "Words behind an underscore that are written above the letter, with the mark that Unicode puts there."
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₗₘₙₚₐₑₒₓₕₛₜᵣᵤᵥ", "0123456789ijklmnpaeoxhstruv", strict=True))
 
-SCALARS, VECTORS = "abcdefg", "hijklmnopqrstuvwxyz"
+SCALARS = "abcdefg"
+COUNTS = {"m", "n"}
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,9 @@ def from_sample(variables: Mapping[str, Mapping[str, Any]]) -> dict[str, Variabl
 def kind_of(name: str) -> str:
     """What a name is that nobody declared: matrixcalculus.org's convention, a to g scalars, h to z vectors, capitals matrices.
 
-    Greek letters are scalars when small, matrices when capital; a differential and a bar are of the kind of what they stand with.
-    A scalar by this convention that stands as only a vector does, as the b of x'b, is taken for a vector by `parsing`.
+    But m and n are scalars, since they count something in nearly every formula, as in sum(x)/n. Greek letters are scalars when small,
+    matrices when capital; a differential and a bar are of the kind of what they stand with. A scalar by this convention that stands
+    as only a vector does, as the b of x'b, is taken for a vector by `parsing`.
     """
     stem = name.lstrip("_").partition("_")[0] or "x"
     if stem in GREEK:
@@ -107,7 +109,7 @@ def kind_of(name: str) -> str:
         return kind_of(stem[1:])
     if stem[0].isupper():
         return "matrix"
-    return "scalar" if stem[0] in SCALARS else "vector"
+    return "scalar" if stem[0] in SCALARS or stem in COUNTS else "vector"
 
 
 def canonical(text: str) -> str:

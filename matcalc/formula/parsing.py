@@ -12,7 +12,7 @@ from matcalc.formula.grammar import Node, tree
 from matcalc.formula.names import Variable, as_tex, kind_of, surfaces
 from matcalc.formula.operations import filled
 from matcalc.formula.printing import shape_text, spell
-from matcalc.formula.reading import Hook, Reader, short
+from matcalc.formula.reading import Reader, short, sizes_named
 from matcalc.formula.repairs import with_repairs
 from matcalc.formula.size import ONE, Size
 from matcalc.formula.tokens import Tokens, spelling_of, tokenize
@@ -59,14 +59,13 @@ def parse(
     spelling: Spelling | None = None,
     like: Expr | None = None,
     dimensions: Collection[str] = (),
-    functions: Mapping[str, Hook] | None = None,
 ) -> Parsed:
     """The formula of a text.
 
     Names that are not declared follow the convention of `names.kind_of`, unless variables are given: then they are an error.
     `like` is an expression whose shape the formula must have. Raises FormulaError, and ShapeError where operands do not fit.
     """
-    job = Job(variables, dimensions, functions, spelling)
+    job = Job(variables, dimensions, spelling)
     source = job.source(text)
     return job.decided([source], lambda reader: _one(reader, job, source, like))
 
@@ -80,7 +79,6 @@ def parse_pair(
     kind: Kind = "auto",
     spelling: Spelling | None = None,
     dimensions: Collection[str] = (),
-    functions: Mapping[str, Hook] | None = None,
 ) -> Pair:
     """A function and the claim about its derivative; what either gives away of the spelling counts for both.
 
@@ -88,7 +86,7 @@ def parse_pair(
     (`jacobian`), n by n for a `hessian`, and the shape of f for a `differential`, in which dX is the differential of X. `auto`
     takes the first that is possible. Raises FormulaError for what cannot be read; a claim whose shapes do not fit is returned.
     """
-    job = Job(variables, dimensions, functions, spelling, wrt)
+    job = Job(variables, dimensions, spelling, wrt)
     if kind == "auto" and wrt and wrt in job.variables and f"d{wrt}" not in job.variables and _mentions(f"d{wrt}", claim):
         kind = "differential"
     if kind == "differential":
@@ -129,7 +127,6 @@ class Job:
         self,
         variables: Mapping[str, Variable] | Iterable[Variable] | None,
         dimensions: Collection[str],
-        functions: Mapping[str, Hook] | None,
         spelling: Spelling | None,
         wrt: str = "",
     ) -> None:
@@ -137,7 +134,6 @@ class Job:
         self.variables = {each.name: each for each in given}
         self.declared = variables is not None
         self.dimensions = set(dimensions)
-        self.functions = functions or {}
         self.spelling: Spelling | None = spelling
         self.sources: list[Source] = []
         self.wrt = wrt
@@ -159,16 +155,17 @@ class Job:
             own = [self.wrt] if self.wrt else []
             own += [name for source in self.sources for name in _names(source.tree)]
             names += [*own, *(f"d{name}" for name in own if self.sources)]
-        tokens = tokenize(text, names, spelling=self.spelling, functions=self.functions, undeclared=undeclared)
+        tokens = tokenize(text, names, spelling=self.spelling, undeclared=undeclared)
         body = tokens.tokens if tokens.equals is None else tokens.tokens[tokens.equals + 1 :]
         source = Source(text, tokens, tree(body, text))
         self.sources.append(source)
         return source
 
     def reader(self, *, numpy: bool, vectors: frozenset[str] = frozenset()) -> Reader:
-        """A reader for one dialect, in which some of the scalars by convention are vectors."""
+        """A reader for one dialect, in which some of the scalars by convention are vectors. What is a size once is one everywhere."""
         sure = self.spelling == "numpy" or any("numpy" in source.tokens.evidence for source in self.sources)
-        return Reader(self.variables, self.dimensions, self.functions, numpy=numpy, sure=sure, declared=self.declared, vectors=vectors)
+        sizes = {name for source in self.sources for name in sizes_named(source.tree) if name.isalpha() and name not in self.variables}
+        return Reader(self.variables, self.dimensions | sizes, numpy=numpy, sure=sure, declared=self.declared, vectors=vectors)
 
     def dialects(self, sources: Sequence[Source]) -> list[bool]:
         """Which meanings of `*` are possible, by what all texts give away: entry by entry, the product of matrices, or both."""
@@ -275,9 +272,10 @@ def _name_scalars(error: FormulaError, names: Sequence[str]) -> None:
 
 
 def _exprs(result: Parsed | Pair) -> tuple[Expr | None, ...]:
+    """What two readings differ in, if they do; two claims that do not fit are the same."""
     if isinstance(result, Parsed):
         return (result.expr,)
-    return result.f.expr, None if result.claim is None else result.claim.expr
+    return result.f.expr, None if result.claim is None or result.problem else result.claim.expr
 
 
 def _one(reader: Reader, job: Job, source: Source, like: Expr | None) -> Parsed:
@@ -362,11 +360,14 @@ def _two(reader: Reader, job: Job, sources: list[Source], wrt: str, kind: Kind) 
     problem: ShapeError | None = None
     claim: Expr | None = None
     expected, found = _expected(reader, function, variable, kind)
+    before = reader.sizes.copied(), dict(reader.inferred)
     try:
         claim = reader.whole(sources[1].tree, sources[1].text)
         claim = _matched(reader, function, claim, expected, sources[1])
     except ShapeError as error:
         problem = with_repairs(_because(error, reader, function, sources[0]) if found == "jacobian" else error, reader, sources)
+        if claim is None:  # what it says of sizes says nothing
+            reader.sizes, reader.inferred = before
     (f_expr,) = reader.finished(function)
     expected = (reader.sizes.known(expected[0]), reader.sizes.known(expected[1]))
     f_parsed = job.parsed(sources[0], f_expr, reader, notes)

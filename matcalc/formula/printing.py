@@ -280,9 +280,13 @@ class _Printer:
 
 
 class _Lines(_Printer):
-    """NumPy and MATLAB: every product has a sign."""
+    """NumPy and MATLAB: every product has a sign, and an array says its size."""
 
     signs: ClassVar[dict[str, str]]
+    words: ClassVar[dict[str, str]]
+
+    def word(self, op: str) -> str:
+        return self.words.get(op, op)
 
     def multiplied(self, left: Text, right: Text, op: str, *, negative: bool) -> Text:
         """All signs bind alike and to the left, but a mixture of entrywise and matrix products gets parentheses, for the reader."""
@@ -304,9 +308,29 @@ class _Lines(_Printer):
         same = expr.rows == expr.cols
         return Text(f"eye({self.size(expr.rows)})" if same else f"eye({self.size(expr.rows)}, {self.size(expr.cols)})")
 
+    def _transpose(self, expr: Expr, known: Known) -> Text:
+        del known
+        return Text(f"{self.operand(expr.args[0], POSTFIX)}{self.signs['transpose']}", POSTFIX)
+
+    def _power(self, expr: Expr, known: Known) -> Text:
+        del known
+        base, exponent = expr.args
+        sign = self.signs["power" if base.is_scalar and exponent.is_scalar else "powers"]
+        return Text(f"{self.operand(base, POSTFIX)}{sign}{self.operand(exponent, ATOM)}", PRODUCT + 1)
+
 
 class _Numpy(_Lines):
-    signs: ClassVar[dict[str, str]] = {"scale": " * ", "hadamard": " * ", "matmul": " @ ", "divide": " / ", "quotient": " / "}
+    signs: ClassVar[dict[str, str]] = {
+        "scale": " * ",
+        "hadamard": " * ",
+        "matmul": " @ ",
+        "divide": " / ",
+        "quotient": " / ",
+        "transpose": ".T",
+        "power": " ** ",
+        "powers": " ** ",
+    }
+    words: ClassVar[dict[str, str]] = {"diagonal": "diag"}
 
     def _matmul(self, expr: Expr, known: Known) -> Text:
         a, b = expr.args
@@ -314,18 +338,6 @@ class _Numpy(_Lines):
             left, right = self.text(a), self.text(_turned(b))
             return Text(f"outer({left.body}, {right.body})", ATOM, left.negative != right.negative)
         return super()._matmul(expr, known)
-
-    def _transpose(self, expr: Expr, known: Known) -> Text:
-        del known
-        return Text(f"{self.operand(expr.args[0], POSTFIX)}.T", POSTFIX)
-
-    def _power(self, expr: Expr, known: Known) -> Text:
-        del known
-        base, exponent = expr.args
-        text = self.text(exponent)
-        return Text(
-            f"{self.operand(base, POSTFIX)} ** {text.body if text.level == ATOM and not text.negative else f'({text.whole})'}", PRODUCT + 1
-        )
 
     def _matpow(self, expr: Expr, known: Known) -> Text:
         del known
@@ -347,9 +359,6 @@ class _Numpy(_Lines):
         del known
         return Text(f"{self.operand(expr.args[0], POSTFIX)}[{', '.join(map(str, expr.data))}]", POSTFIX)
 
-    def _diagonal(self, expr: Expr, known: Known) -> Text:
-        return Text(f"diag({self.text(expr.args[0], self.square(expr, known)).whole})")
-
     def _block(self, expr: Expr, known: Known) -> Text:
         del known
         rows = [f"[{self.arguments(*expr.args[i : i + expr.data])}]" for i in range(0, len(expr.args), expr.data)]
@@ -357,25 +366,18 @@ class _Numpy(_Lines):
 
 
 class _Matlab(_Lines):
-    signs: ClassVar[dict[str, str]] = {"scale": "*", "hadamard": ".*", "matmul": "*", "divide": "/", "quotient": "./"}
+    signs: ClassVar[dict[str, str]] = {
+        "scale": "*",
+        "hadamard": ".*",
+        "matmul": "*",
+        "divide": "/",
+        "quotient": "./",
+        "transpose": "'",
+        "power": "^",
+        "powers": ".^",
+    }
+    words: ClassVar[dict[str, str]] = {"trace": "tr", "norm": "norm2", "maximum": "max", "minimum": "min", "diagonal": "diag"}
     times = "*"
-
-    def word(self, op: str) -> str:
-        return {"trace": "tr", "norm": "norm2", "maximum": "max", "minimum": "min", "diagonal": "diag"}.get(op, op)
-
-    def _transpose(self, expr: Expr, known: Known) -> Text:
-        del known
-        return Text(f"{self.operand(expr.args[0], POSTFIX)}'", POSTFIX)
-
-    def _power(self, expr: Expr, known: Known) -> Text:
-        del known
-        base, exponent = expr.args
-        text = self.text(exponent)
-        sign = "^" if base.is_scalar and exponent.is_scalar else ".^"
-        return Text(
-            f"{self.operand(base, POSTFIX)}{sign}{text.body if text.level == ATOM and not text.negative else f'({text.whole})'}",
-            PRODUCT + 1,
-        )
 
     def _matpow(self, expr: Expr, known: Known) -> Text:
         exponent = str(expr.data) if expr.data >= 0 else f"({expr.data})"
@@ -457,7 +459,9 @@ class _Mathematics(_Printer):
             return self.text(_as_product(expr), known)
         name = self._name(array, known).body
         index = "".join(map(str, places))
-        return Text(f"{name}_{{{index}}}" if self.braces else f"{name}_{index}", ATOM)
+        if self.braces:  # TeX knows no second index
+            return Text(f"{{{name}}}_{{{index}}}" if "_" in name else f"{name}_{{{index}}}", ATOM)
+        return Text(f"{name}_{index}", ATOM)
 
     braces = False
 
@@ -491,44 +495,30 @@ class _Mathematics(_Printer):
         (inner,) = expr.args
         text = self.text(inner).whole
         if ONE not in inner.shape or "|" in text:
-            return self.function(expr)
+            return Text(f"{self.word('abs')}({text})")
         return Text(f"|{text}|")
 
-    def norm(self, expr: Expr, index: str) -> Text:
-        """Bars on both sides."""
+    def _norm(self, expr: Expr, known: Known) -> Text:
+        """Bars on both sides, and an index where there are several norms."""
+        del known
         text = self.text(expr.args[0]).whole
         bar = self.signs["norm"]
-        if bar in text:
-            return Text(f"{self.word({'_1': 'norm1', '_*': 'nuclear', '_2': 'spectral'}.get(index, 'norm'))}({text})")
+        vector = ONE in expr.args[0].shape
+        if bar in text or (expr.op == "spectral" and vector):
+            return Text(f"{self.word(expr.op)}({text})")
+        index = {"norm": "" if vector else "_F", "norm1": "_1", "nuclear": "_*", "spectral": "_2"}[expr.op]
         return Text(f"{bar}{text}{bar}{index}")
 
-    def _norm(self, expr: Expr, known: Known) -> Text:
-        del known
-        return self.norm(expr, "" if ONE in expr.args[0].shape else "_F")
-
-    def _norm1(self, expr: Expr, known: Known) -> Text:
-        del known
-        return self.norm(expr, "_1")
-
-    def _nuclear(self, expr: Expr, known: Known) -> Text:
-        del known
-        return self.norm(expr, "_*")
-
-    def _spectral(self, expr: Expr, known: Known) -> Text:
-        del known
-        return self.norm(expr, "_2") if ONE not in expr.args[0].shape else self.function(expr)
+    _norm1 = _nuclear = _spectral = _norm
 
     def _sigmoid(self, expr: Expr, known: Known) -> Text:
+        """A function by its Greek letter, unless an input has that name."""
         del known
-        return Text(f"{self.letter('sigma', 'sigmoid')}({self.arguments(*expr.args)})")
+        letter = {"sigmoid": "sigma", "digamma": "psi"}[expr.op]
+        word = self.word(expr.op) if letter in self.names else self.greek(letter)
+        return Text(f"{word}({self.arguments(*expr.args)})")
 
-    def _digamma(self, expr: Expr, known: Known) -> Text:
-        del known
-        return Text(f"{self.letter('psi', 'digamma')}({self.arguments(*expr.args)})")
-
-    def letter(self, greek: str, word: str) -> str:
-        """A function's Greek letter, unless an input has that name."""
-        return self.word(word) if greek in self.names else self.greek(greek)
+    _digamma = _sigmoid
 
     def greek(self, word: str) -> str:
         """A Greek letter."""

@@ -7,13 +7,15 @@ the method that applies it, and what was decided is kept as a note; where no rul
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from itertools import chain, count
 from typing import Any, NamedTuple
 
-from matcalc.formula.expression import Expr, FormulaError, ShapeError
-from matcalc.formula.grammar import Node, node
+from matcalc.formula.expression import Expr, FormulaError, OpenSizeError, ShapeError
+from matcalc.formula.grammar import MAX_DEPTH, Node, node
 from matcalc.formula.names import GREEK, Variable, kind_of, parts, unknown_name
 from matcalc.formula.operations import CONSTANTS, constant, dimension, filled, make, number
 from matcalc.formula.operations import name as named
@@ -26,9 +28,8 @@ MAX_POWER = 64
 "The largest power of a matrix, which is computed factor by factor."
 MAX_EXPONENT = 1_000
 "The largest power of a number."
-
-Hook = Callable[..., Expr]
-"A function of the caller's own: expressions in, expression out."
+MAX_LENGTH = 10_000
+"The operations of a formula that is written out; as each sym(X) has X twice, thirty of them in one another cannot be."
 
 
 class Read(NamedTuple):
@@ -50,7 +51,6 @@ class Reader:
         self,
         variables: Mapping[str, Variable],
         dimensions: Collection[str],
-        functions: Mapping[str, Hook],
         *,
         numpy: bool,
         sure: bool,
@@ -61,7 +61,6 @@ class Reader:
         self.dimensions = set(dimensions)
         for variable in variables.values():
             self.dimensions |= variable.rows.names | variable.cols.names
-        self.functions = functions
         self.numpy = numpy
         self.sure = numpy and sure
         self.declared = declared
@@ -81,9 +80,7 @@ class Reader:
 
     def fresh(self) -> Reader:
         """A reader of the same names in the same dialect that has read nothing."""
-        return Reader(
-            self.variables, self.dimensions, self.functions, numpy=self.numpy, sure=self.sure, declared=self.declared, vectors=self.vectors
-        )
+        return Reader(self.variables, self.dimensions, numpy=self.numpy, sure=self.sure, declared=self.declared, vectors=self.vectors)
 
     # --- a whole text -----------------------------------------------------------------------------------------------------------
 
@@ -111,7 +108,7 @@ class Reader:
                     shown = {"eye": "I", "ones": "the vector of ones", "zeros": "the zero", "unit": "the unit vector"}.get(
                         each.op, "a part"
                     )
-                    raise FormulaError(
+                    raise OpenSizeError(
                         f"nothing says which size {shown} has; write it, as in eye(n), ones(n) or I_n", text=self.text, span=each.span
                     )
         self.inferred = {
@@ -133,10 +130,11 @@ class Reader:
                 for name in sorted(open_names(size), key=lambda unknown: int(unknown[1:]))
             )
         )
-        free = (letter for letter in ("n" if len(open_) == 1 else "", *"mnpqkrstuvw", *(f"n{i}" for i in range(100))) if letter)
+        letters = chain("n" if len(open_) == 1 else "", "mnpqkrstuvw", (f"n{i}" for i in count()))
+        free = (letter for letter in letters if letter not in taken)
         for unknown in open_:
             if unknown not in self.sizes.bound:  # a name that is given settles what waits for it
-                self.sizes.bound[unknown] = Size.of(next(letter for letter in free if letter not in taken))
+                self.sizes.bound[unknown] = Size.of(next(free))
                 self._settle()
 
     def _take_the_only_size(self, exprs: tuple[Expr, ...]) -> None:
@@ -231,15 +229,23 @@ class Reader:
             raise self.misfit(str(error), tree, *args) from None
         if too_large(built.rows) or too_large(built.cols):
             raise self.fail("the array is larger than any that is read, with more than 7 dimensions multiplied or 10^9 rows", tree)
+        if built.length > MAX_LENGTH:
+            raise self.fail(f"the formula has more than {MAX_LENGTH} operations where it is written out", tree)
+        if built.depth > MAX_DEPTH:  # tanh'(x) is three operations in one another
+            raise self.fail(f"the formula nests more than {MAX_DEPTH} operations where it is written out", tree)
         hash(built)  # from the inputs upwards, so that no later hash has far to go
         return built
 
     def misfit(self, message: str, tree: Node, *args: Expr) -> FormulaError:
         """Operands that do not fit, with their shapes."""
-        shapes = ", ".join(f"{short(arg)} is {shape_text(self.sizes.top(arg))}" for arg in args)
-        error = self.fail(f"{message}: {shapes}", tree, shape=True)
+        error = self.fail(f"{message}: {', '.join(map(self.shaped, args))}", tree, shape=True)
         self.misfits.append(tree)
         return error
+
+    def shaped(self, expr: Expr) -> str:
+        """An expression and its shape in a message."""
+        by_convention = expr.op == "name" and expr.data in self.inferred and not expr.is_scalar
+        return f"{short(expr)} is {shape_text(self.sizes.top(expr))}{' unless declared' if by_convention else ''}"
 
     def scalar(self, expr: Expr) -> bool:
         """Whether it is known to be one number."""
@@ -280,13 +286,21 @@ class Reader:
             return filled("ones" if value.data else "zeros", like.rows, like.cols, span=tree.span)
         return self.build("scale", value, filled("ones", like.rows, like.cols, span=tree.span), tree=tree)
 
+    def beside(self, left: Read, right: Read) -> tuple[Expr, Expr]:
+        """Two operands of something entry by entry, as they stand; NumPy would make a matrix of a column and a one-dimensional array."""
+        a, b = self.column(left), self.column(right)
+        if self.sure and left.flat != right.flat and self.sizes.top(a).is_vector and self.sizes.top(b).is_vector:
+            flat, column = (short(x, "numpy") for x in ((a, b) if left.flat else (b, a)))
+            self.note(f"I read {flat} as a column beside {column}; NumPy would make a matrix of the one-dimensional {flat} and the column")
+        return a, b
+
     def together(self, left: Read, right: Read, tree: Node) -> tuple[Expr, Expr, bool]:
         """Two operands of something entry by entry. Only a literal may stand for an array full of it: `1 - y`.
 
         NumPy would also add a scalar to every entry; of a vector it may, with a note. For a matrix that is asked, since `A + a`
         so often means a multiple of the identity.
         """
-        a, b = self.column(left), self.column(right)
+        a, b = self.beside(left, right)
         flat = left.flat or right.flat
         if self.scalar(a) == self.scalar(b):
             return a, b, flat
@@ -415,8 +429,7 @@ class Reader:
         kind, _ = tree.value
         left, right = self.read(tree.parts[0]), self.read(tree.parts[1])
         if kind in {"PLUS", "MINUS"}:
-            a, b, flat = self.together(left, right, tree)
-            return Read(self.build("add" if kind == "PLUS" else "sub", a, b, tree=tree), flat)
+            return self.added("add" if kind == "PLUS" else "sub", left, right, tree)
         if kind in {"SLASH", "OVER"}:
             if kind == "SLASH" and tree.parts[1].kind == "juxtaposed":
                 above, *below = (short(self.read(part).expr) for part in (tree.parts[0], *tree.parts[1].parts))
@@ -436,11 +449,40 @@ class Reader:
     def _juxtaposed(self, tree: Node) -> Read:
         if tree.parts[1].kind == "number" and self.text[tree.parts[1].start] in "0123456789.":
             raise self.fail("a number stands after a factor without a sign between them", tree.parts[1])
-        return self.product(self.read(tree.parts[0]), self.read(tree.parts[1]), tree)
+        left, right = self.read(tree.parts[0]), self.read(tree.parts[1])
+        self._reach(tree)
+        place = _integer(right.expr) if tree.parts[0].kind == "name" and tree.parts[1].kind == "group" else None
+        if place is not None and not self.scalar(left.expr):  # MATLAB's x(1)
+            entry = f"{short(left.expr)}_{place}"
+            raise self.fail(f"an array stands before a number in parentheses; an entry is {entry}", tree, entry)
+        return self.product(left, right, tree)
+
+    def _reach(self, tree: Node) -> None:
+        """Say that a function without brackets takes one factor, as in tr B x; of log 2π hardly anybody means that, so it is asked."""
+        before, after = tree.parts
+        while before.kind == "juxtaposed":
+            before = before.parts[1]
+        if before.kind != "call" or before.parts[-1].end != before.end or before.parts[-1].parts[0].kind == "call":
+            return
+        (argument,) = before.parts[-1].parts
+        word, inside, behind = (
+            self.text[start:end].strip()
+            for start, end in ((before.start, argument.start), (argument.start, argument.end), (after.start, after.end))
+        )
+        if argument.kind == "number":
+            repairs = f"{word}({inside} {behind})", f"{word}({inside}) {behind}"
+            message = f"it is not clear how far {word} reaches; put parentheses"
+            raise FormulaError(message, text=self.text, span=(before.start, after.end), repairs=repairs)
+        self.note(f"I read {word} as a function of {inside} alone, and {behind} as a factor behind it")
+
+    def added(self, op: str, left: Read, right: Read, tree: Node) -> Read:
+        """A sum or a difference."""
+        a, b, flat = self.together(left, right, tree)
+        return Read(self.build(op, a, b, tree=tree), flat)
 
     def hadamard(self, left: Read, right: Read, tree: Node) -> Read:
         """The product entry by entry. NumPy would repeat a vector along a matrix; that is asked."""
-        a, b = self.column(left), self.column(right)
+        a, b = self.beside(left, right)
         if self.scalar(a) or self.scalar(b):
             if tree.kind == "binary" and tree.value[0] == "HADAMARD":
                 self.doubt(a, b)
@@ -451,8 +493,7 @@ class Reader:
             rows, length = self.sizes.top(wide).rows, self.sizes.top(vector).rows
             repairs = {f"{matrix} @ diag({x})": self.sizes.top(wide).cols == length, f"diag({x}) @ {matrix}": rows == length}
             raise self.fail(
-                f"a matrix and a vector have no product entry by entry: {short(a)} is {shape_text(self.sizes.top(a))}, "
-                f"{short(b)} is {shape_text(self.sizes.top(b))}",
+                f"a matrix and a vector have no product entry by entry: {self.shaped(a)}, {self.shaped(b)}",
                 tree,
                 *(repair for repair, fits in repairs.items() if fits),
                 shape=True,
@@ -496,8 +537,9 @@ class Reader:
                 a = self.transposed(a)
             return Read(self.dropped_ones(a, self.column(right), tree))
         if left.flat and self.sizes.top(a).cols == ONE:
-            self.note(f"I read {short(a, 'numpy')} @ {short(b, 'numpy')} as {short(a)}ᵀ{short(b)}")
-            return Read(self.scaled("matmul", self.transposed(a), b, tree), flat=True)
+            row = self.scaled("matmul", self.transposed(a), b, tree)
+            self.note(f"I read {short(a, 'numpy')} @ {short(b, 'numpy')} as {short(row)}")
+            return Read(row, flat=True)
         return Read(self.scaled("matmul", a, b if left.flat else self.column(right), tree), flat=True)
 
     def dropped_ones(self, a: Expr, b: Expr, tree: Node) -> Expr:
@@ -508,7 +550,7 @@ class Reader:
 
     def divided(self, left: Read, right: Read, tree: Node, *, entrywise: bool) -> Read:
         """A quotient. An array under a stroke is divided by entry by entry where the dialect does so, or where a literal stands above."""
-        a, b = self.column(left), self.column(right)
+        a, b = self.beside(left, right)
         if self.scalar(b):
             if b.op == "number" and not b.data:
                 raise self.fail("a number is divided by zero", tree)
@@ -517,12 +559,12 @@ class Reader:
             return Read(self.build("divide", a, b, tree=tree), left.flat)
         if self.scalar(a):
             if not (entrywise or self.indices or is_literal(a)):
-                raise self.fail(f"{short(a)} is divided by {short(b)}, which is {shape_text(self.sizes.top(b))}", tree, shape=True)
+                raise self.fail(f"{short(a)} is divided by an array: {self.shaped(b)}", tree, shape=True)
             self.note(f"I read {short(a)} over {short(b)} entry by entry")
             a = self.filled_like(a, b, tree)
         elif not (entrywise or self.indices):
             repairs = [f"{short(a)} ⊘ {short(b)}"] + ([f"{short(a)} {short(b)}⁻¹"] if self.sizes.top(b).is_square else [])
-            raise self.fail(f"{short(b)} is {shape_text(self.sizes.top(b))}, and nothing divides by an array", tree, *repairs, shape=True)
+            raise self.fail(f"{self.shaped(b)}, and nothing divides by an array", tree, *repairs, shape=True)
         return Read(self.scaled("quotient", a, b, tree), left.flat or right.flat)
 
     def scaled(self, op: str, a: Expr, b: Expr, tree: Node) -> Expr:
@@ -570,8 +612,8 @@ class Reader:
             exponent = self.column(self.read(tree.parts[1]))
             self.note_entrywise("exp", exponent)
             return Read(self.build("exp", exponent, tree=tree))
-        base, exponent = self.read(tree.parts[0]), self.column(self.read(tree.parts[1]))
-        expr = base.expr
+        base, power = self.read(tree.parts[0]), self.read(tree.parts[1])
+        expr, exponent = base.expr, self.column(power)
         self.refuse_large(expr, exponent, tree)
         whole = _integer(exponent)
         limit = MAX_EXPONENT if self.scalar(expr) or tree.value != "^" else MAX_POWER
@@ -580,7 +622,7 @@ class Reader:
         if tree.value != "^" or self.scalar(expr) or self.indices:
             if self.scalar(expr) and whole == -1:
                 return Read(self.inverse(expr, tree))
-            return Read(self.build("power", self.column(base), exponent, tree=tree), base.flat)
+            return Read(self.build("power", *self.beside(base, power), tree=tree), base.flat or power.flat)
         if ONE in self.sizes.top(expr).shape:
             return self._power_of_vector(base, exponent, tree)
         return Read(self.power_of_matrix(expr, exponent, whole, tree))
@@ -602,7 +644,7 @@ class Reader:
             raise self.fail(f"{short(exponent)} is no exponent of a matrix", tree, shape=True)
         if not self.sizes.same(shape.rows, shape.cols):
             raise self.fail(
-                f"a power needs a square matrix: {short(expr)} is {shape_text(shape)}",
+                f"a power needs a square matrix: {self.shaped(expr)}",
                 tree,
                 f"{short(expr, 'matlab')}.^{short(exponent, 'matlab')}",
                 shape=True,
@@ -618,7 +660,7 @@ class Reader:
         if is_literal(exponent):
             text, power = short(vector, "matlab"), short(exponent, "matlab")
             raise self.fail(
-                f"a vector has no power {power}: {short(vector)} is {shape_text(self.sizes.top(vector))}",
+                f"a vector has no power {power}: {self.shaped(vector)}",
                 tree,
                 f"{text}.^{power}",
                 f"norm({text})^{power}",
@@ -675,11 +717,10 @@ class Reader:
         return self.build(operation, expr, tree=tree)
 
     def _matrix(self, tree: Node) -> Read:
-        rows = [[self.column(self.read(cell)) for cell in row.parts] for row in tree.parts]
-        nested = len(rows) == 1 and all(cell.kind == "matrix" for cell in tree.parts[0].parts) and len(tree.parts[0].parts) > 0
-        if nested:  # NumPy writes a matrix as a list of its rows
-            rows = [[self.column(self.read(cell)) for cell in row.parts[0].parts] for row in tree.parts[0].parts]
-        return Read(self.block(rows, tree))
+        rows = tree.parts
+        if len(rows) == 1 and all(cell.kind == "matrix" and len(cell.parts) == 1 for cell in rows[0].parts):
+            rows = tuple(cell.parts[0] for cell in rows[0].parts)  # NumPy writes a matrix as a list of its rows
+        return Read(self.block([[self.column(self.read(cell)) for cell in row.parts] for row in rows], tree))
 
     def block(self, rows: list[list[Expr]], tree: Node) -> Expr:
         """A matrix of blocks. A zero is as large as its neighbours make it."""
@@ -722,9 +763,13 @@ class Reader:
         raise self.fail("this index is not read; x[0], X[0, 1], X[:, 0] and X[0, :] are", tree)
 
     def _place(self, tree: Node) -> int:
-        if tree.kind != "number" or tree.value.denominator != 1 or not 0 <= tree.value < 10_000:
+        place = _whole_number(tree)
+        if place is None or not 0 <= place < 10_000:
             raise self.fail("an index is a number that is not negative", tree)
-        return int(tree.value)
+        return place
+
+    def _string(self, tree: Node) -> Read:
+        raise self.fail("a word in quotes stands only where a norm is named, as in norm(X, 'nuc')", tree)
 
     # --- functions ------------------------------------------------------------------------------------------------------------------
 
@@ -733,26 +778,54 @@ class Reader:
         function, index = tree.value
         first = [tree.parts[0]] if tree.parts[0].kind != "arguments" else []
         given = [*first, *(part for parts in tree.parts if parts.kind == "arguments" for part in parts.parts)]
-        plain = [part for part in given if part.kind not in {"keyword", "string"}]
+        plain = [part for part in given if part.kind != "keyword"]
         words = {part.value: part.parts[0] for part in given if part.kind == "keyword"}
-        strings = [part.value.strip("'\"") for part in given if part.kind == "string"]
         if not plain and function not in {"eye", "ones", "zeros"}:
             raise self.fail(f"{function} needs an argument", tree)
-        if function in self.functions:
-            return Read(self.sizes.top(self.functions[function](*(self.column(self.read(part)) for part in plain))))
+        if index is not None and function not in {"tril", "triu"}:
+            repairs = (
+                (f"log({self.text[plain[0].start : plain[0].end]}) / log({index})",) if function == "log" and index.isdecimal() else ()
+            )
+            raise self.fail(f"the index {index} of {function} is not read", tree, *repairs)
         if function.endswith("'"):
-            return self.primed(Call(function.removesuffix("'"), tree, plain, words, strings, index))
+            return self.primed(Call(function.removesuffix("'"), tree, plain, words, index))
         for part in plain:
             self.around[id(_inside(part))] = function
         handler: Callable[[Call], Read] = getattr(self, f"_f_{function}", self.entrywise if function in ENTRYWISE else self.plain)
-        return handler(Call(function, tree, plain, words, strings, index))
+        return handler(Call(function, tree, plain, words, index))
+
+    def counted(self, call: Call, *counts: int, words: Collection[str] = ()) -> list[Node]:
+        """The arguments of a function, as many as it takes; FormulaError for more, fewer, and words that it does not know."""
+        if len(call.given) not in counts:
+            raise self.fail(f"{call.function} takes {_COUNTS[counts]}, but {len(call.given)} came", call.tree)
+        for word, given in call.words.items():
+            if word not in words:
+                raise self.fail(f"the argument {word} of {call.function} is not read", given)
+        return call.given
+
+    def arguments(self, call: Call, *counts: int) -> list[Read]:
+        """The arguments of a function, read. An axis may be named where the first is a vector, which has but one."""
+        reads = [self.read(part) for part in self.counted(call, *counts, words=("axis",))]
+        for read in reads:
+            if self.sure and call.function in _OF_VECTORS and not read.flat and self.sizes.top(read.expr).is_vector:
+                self.note(f"I read {call.function} of the column {short(read.expr)} as one of a vector; NumPy takes it for a matrix")
+        axis = call.words.get("axis")
+        if axis is not None and not (reads[0].flat or (self.sizes.top(reads[0].expr).is_vector and _whole_number(axis) == 0)):
+            raise self.fail(
+                f"{call.function} along an axis is read of a vector only, but {self.shaped(reads[0].expr)}", call.tree, shape=True
+            )
+        return reads
+
+    def columns(self, call: Call, *counts: int) -> list[Expr]:
+        """The same as expressions, one-dimensional arrays as columns."""
+        return [self.column(read) for read in self.arguments(call, *counts)]
 
     def entrywise(self, call: Call) -> Read:
         """A function of every entry."""
-        if len(call.given) != 1:
-            raise self.fail(f"{call.function} takes one argument, but {len(call.given)} came", call.tree)
-        read = self.read(call.given[0])
+        (read,) = self.arguments(call, 1)
         expr = self.sizes.top(self.column(read))
+        if call.function == "log" and expr.op == "exp" and expr.args[0].op == "log_gamma":
+            return Read(expr.args[0], read.flat)  # the logarithm of the gamma function is an operation of its own
         self.note_entrywise(call.function, expr)
         return Read(self.build(call.function, expr, tree=call.tree), read.flat)
 
@@ -775,12 +848,10 @@ class Reader:
         match call.function:
             case "sigmoid":
                 value = of("sigmoid")
-                one, other, _ = self.together(Read(number(1)), value, tree)
-                return self.hadamard(value, Read(self.build("sub", one, other, tree=tree)), tree)
+                return self.hadamard(value, self.added("sub", Read(number(1)), value, tree), tree)
             case "tanh":
                 square = Read(self.build("power", of("tanh").expr, number(2), tree=tree))
-                one, other, _ = self.together(Read(number(1)), square, tree)
-                return Read(self.build("sub", one, other, tree=tree))
+                return self.added("sub", Read(number(1)), square, tree)
             case "exp" | "sin" | "sinh" | "cosh" | "relu" | "softplus" | "abs":
                 return of(_DERIVATIVES[call.function])
             case _:
@@ -788,41 +859,28 @@ class Reader:
 
     def plain(self, call: Call) -> Read:
         """An operation that is called by its own name."""
-        columns = self.columns(call, 2 if call.function == "kron" else 1)
+        columns = self.columns(call, 1)
         if call.function in _OF_ARRAYS:
             self.doubt(*columns)
         return Read(self.build(call.function, *columns, tree=call.tree), self.numpy and call.function in _FLAT)
 
-    def columns(self, call: Call, count: int) -> list[Expr]:
-        """The arguments of a function, as many as it takes."""
-        if len(call.given) != count:
-            wanted = "one argument" if count == 1 else f"{count} arguments"
-            raise self.fail(f"{call.function} takes {wanted}, but {len(call.given)} came", call.tree)
-        return [self.column(self.read(part)) for part in call.given]
-
-    def _f_log(self, call: Call) -> Read:
-        (expr,) = self.columns(call, 1)
-        if expr.op == "exp" and expr.args[0].op == "log_gamma":  # the logarithm of the gamma function is an operation of its own
-            return Read(expr.args[0])
-        return self.entrywise(call)
-
     def _f_gamma(self, call: Call) -> Read:
-        (expr,) = self.columns(call, 1)
-        return Read(self.build("exp", self.build("log_gamma", expr, tree=call.tree), tree=call.tree))
+        (read,) = self.arguments(call, 1)
+        logarithm = self.build("log_gamma", self.column(read), tree=call.tree)
+        return Read(self.build("exp", logarithm, tree=call.tree), read.flat)
 
     def _f_log1p(self, call: Call) -> Read:
-        read = self.read(call.given[0])
-        a, b, flat = self.together(Read(number(1)), read, call.tree)
-        return Read(self.build("log", self.build("add", a, b, tree=call.tree), tree=call.tree), flat)
+        (read,) = self.arguments(call, 1)
+        total = self.added("add", Read(number(1)), read, call.tree)
+        return Read(self.build("log", total.expr, tree=call.tree), total.flat)
 
     def _f_expm1(self, call: Call) -> Read:
-        read = self.read(call.given[0])
+        (read,) = self.arguments(call, 1)
         power = Read(self.build("exp", read.expr, tree=call.tree), read.flat)
-        a, b, flat = self.together(power, Read(number(1)), call.tree)
-        return Read(self.build("sub", a, b, tree=call.tree), flat)
+        return self.added("sub", power, Read(number(1)), call.tree)
 
     def _f_square(self, call: Call) -> Read:
-        read = self.read(call.given[0])
+        (read,) = self.arguments(call, 1)
         return Read(self.build("power", self.column(read), number(2), tree=call.tree), read.flat)
 
     def _f_inv(self, call: Call) -> Read:
@@ -830,70 +888,67 @@ class Reader:
         return Read(self.inverse(expr, call.tree))
 
     def _f_transpose(self, call: Call) -> Read:
-        read = self.read(call.given[0])
+        (read,) = self.arguments(call, 1)
         return Read(self.transposed_of(read.expr, call.tree), read.flat)
 
     def _f_sum(self, call: Call) -> Read:
-        """The sum of all entries, or along an axis: `sum(X, axis=0)` adds the rows."""
-        return self.reduced(call, "sum")
+        return self.reduced(call)[0]
 
     def _f_mean(self, call: Call) -> Read:
-        total = self.reduced(call, "sum")
-        expr = self.sizes.top(self.column(self.read(call.given[0])))
-        axis = self.axis(call)
-        count = expr.rows * expr.cols if axis is None else expr.cols if axis else expr.rows
+        total, count = self.reduced(call)
         return Read(self.build("divide", total.expr, dimension(count, call.tree.span), tree=call.tree), total.flat)
 
-    def axis(self, call: Call) -> int | None:
-        """The axis that is asked for."""
-        given = call.words.get("axis") or (call.given[1] if len(call.given) > 1 else None)
-        if given is None:
-            return None
-        if given.kind == "negative":
-            return 1
-        if given.kind != "number" or given.value not in {0, 1}:
-            raise self.fail("an axis is 0 or 1", given)
-        return int(given.value)
-
-    def reduced(self, call: Call, operation: str) -> Read:
-        """All entries to one number, or the entries along an axis."""
-        read = self.read(call.given[0])
+    def reduced(self, call: Call) -> tuple[Read, Size]:
+        """The sum of all entries, or along an axis, and how many are added: `sum(X, axis=0)` adds the rows."""
+        given, *others = self.counted(call, 1, 2, words=("axis",))
+        read = self.read(given)
         expr = self.sizes.top(self.column(read))
         self.doubt(expr)
-        axis = self.axis(call)
-        if axis is None or read.flat:
-            return Read(self.build(operation, expr, tree=call.tree))
-        ones = filled("ones", expr.cols if axis else expr.rows, 1, span=call.tree.span)
-        return Read(self.build("matmul", expr if axis else self.transposed(expr), ones, tree=call.tree), flat=self.numpy)
+        axis = self.axis(call.words["axis"], first=0) if call.words else None
+        if others:
+            axis = self.axis(others[0], first=0 if self.numpy else 1)
+        if axis is None or read.flat or expr.is_scalar:
+            return Read(self.build("sum", expr, tree=call.tree)), expr.rows * expr.cols
+        if others:
+            self.note(f"I read {call.function}({short(expr)}, {_whole_number(others[0])}) as one for each {'row' if axis else 'column'}")
+        count = expr.cols if axis else expr.rows
+        ones = filled("ones", count, 1, span=call.tree.span)
+        return Read(self.build("matmul", expr if axis else self.transposed(expr), ones, tree=call.tree), flat=self.numpy), count
 
-    def _f_max(self, call: Call) -> Read:
-        """The largest entry, or with two arguments the larger of each two entries."""
-        return self.extreme(call, "max", "maximum")
+    def axis(self, given: Node, first: int) -> int:
+        """The axis that is asked for, from 0; NumPy counts them from 0, or back from -1, and MATLAB from 1."""
+        axes: dict[int | None, int] = {1: 0, 2: 1} if first else {0: 0, 1: 1, -1: 1, -2: 0}
+        axis = axes.get(_whole_number(given))
+        if axis is None:
+            raise self.fail(f"an axis is {first} or {first + 1}", given)
+        return axis
 
-    def _f_min(self, call: Call) -> Read:
-        return self.extreme(call, "min", "minimum")
+    def extreme(self, call: Call) -> Read:
+        """The largest or smallest entry of one array, or of two arrays the larger or smaller of each two entries."""
+        reads = self.arguments(call, 1, 2)
+        word = call.function[:3]
+        if self.sure and call.function == word and len(reads) == 2 and reads[1].expr.op == "number" and not self.scalar(reads[0].expr):
+            x, place = short(reads[0].expr, "numpy"), short(reads[1].expr, "numpy")
+            repairs = f"{word}imum({x}, {place})", f"{word}({x})"
+            raise self.fail(f"{word}({x}, {place}) would name an axis in NumPy, and {repairs[0]} goes entry by entry", call.tree, *repairs)
+        if len(reads) == 1:
+            return Read(self.build(word, self.column(reads[0]), tree=call.tree))
+        return Read(self.build(f"{word}imum", *self.beside(*reads), tree=call.tree), any(read.flat for read in reads))
 
-    def _f_maximum(self, call: Call) -> Read:
-        return self.extreme(call, "max", "maximum")
-
-    def _f_minimum(self, call: Call) -> Read:
-        return self.extreme(call, "min", "minimum")
-
-    def extreme(self, call: Call, one: str, two: str) -> Read:
-        """Of one array, or of two entry by entry."""
-        if len(call.given) == 1:
-            return Read(self.build(one, *self.columns(call, 1), tree=call.tree))
-        if len(call.given) != 2:
-            raise self.fail(f"{call.function} takes one argument or two, but {len(call.given)} came", call.tree)
-        reads = [self.read(part) for part in call.given]
-        flat = any(read.flat for read in reads)
-        return Read(self.build(two, *(self.column(read) for read in reads), tree=call.tree), flat)
+    _f_max = _f_min = _f_maximum = _f_minimum = extreme
 
     def _f_norm(self, call: Call) -> Read:
-        which = call.strings[0] if call.strings else ""
-        if len(call.given) == 2:
-            which = str(call.given[1].value)
-        return Read(self.norm_of(self.column(self.read(call.given[0])), which, call.tree))
+        given, *others = self.counted(call, 1, 2, words=("ord",))
+        others += call.words.values()
+        which = self.text[others[-1].start : others[-1].end].strip("'\"") if others else ""
+        expr = self.column(self.read(given))
+        if which == "1" and ONE not in self.sizes.top(expr).shape:
+            text = short(expr, "numpy")
+            message = (
+                f"norm({text}, 1) is the largest sum of a column in NumPy and MATLAB, which is not read; the sum of all is norm1({text})"
+            )
+            raise self.fail(message, call.tree, f"norm1({text})")
+        return Read(self.norm_of(expr, which, call.tree))
 
     def _f_diag(self, call: Call) -> Read:
         """The diagonal matrix of a vector, or the diagonal of a matrix."""
@@ -908,57 +963,68 @@ class Reader:
             return Read(self.build("diag", self.transposed(expr), tree=call.tree))
         return Read(self.build("diagonal", expr, tree=call.tree), flat=self.numpy)
 
-    def _f_diagonal(self, call: Call) -> Read:
-        return Read(self.build("diagonal", *self.columns(call, 1), tree=call.tree), flat=self.numpy)
-
-    def _f_vec(self, call: Call) -> Read:
-        return Read(self.build("vec", *self.columns(call, 1), tree=call.tree), flat=self.numpy)
-
-    def _f_tril(self, call: Call) -> Read:
-        return self.triangle(call)
-
-    def _f_triu(self, call: Call) -> Read:
-        return self.triangle(call)
-
     def triangle(self, call: Call) -> Read:
         """A triangle with its offset: `tril(X)`, `tril(X, -1)`, and in TeX an index."""
-        offset = 0
-        text = call.below
-        if text is None and len(call.given) == 2:
-            given = call.given[1]
-            inner = given.parts[0] if given.kind == "negative" else given
-            text = ("-" if given.kind == "negative" else "") + str(inner.value)
-        if text is not None:
-            if not text.removeprefix("-").isdecimal() or len(text) > 4:
-                raise self.fail(f"the offset {text} of a triangle is no number", call.tree)
-            offset = int(text)
-        expr = self.column(self.read(call.given[0]))
-        return Read(self.build(call.function, expr, data=offset or None, tree=call.tree))
+        given, *others = self.counted(call, 1, 2, words=("k",))
+        others += call.words.values()
+        offset = _whole_number(others[-1]) if others else 0
+        if call.below is not None:
+            offset = int(call.below) if re.fullmatch("-?[0-9]{1,4}", call.below) else None
+        if offset is None or abs(offset) > 10_000:
+            shown = call.below or self.text[others[-1].start : others[-1].end]
+            raise self.fail(f"the offset {shown[:20]} of a triangle is no number", call.tree)
+        read = self.read(given)
+        if read.flat:
+            raise self.fail(f"a triangle is one of a matrix: {self.shaped(self.column(read))}", call.tree, shape=True)
+        return Read(self.build(call.function, read.expr, data=offset or None, tree=call.tree))
 
-    def _f_sym(self, call: Call) -> Read:
+    _f_tril = _f_triu = triangle
+
+    def part(self, call: Call) -> Read:
+        """The symmetric part of a square matrix, or the other."""
         (expr,) = self.columns(call, 1)
-        both = self.build("add", expr, self.transposed(expr), tree=call.tree)
+        both = self.build("add" if call.function == "sym" else "sub", expr, self.transposed(expr), tree=call.tree)
         return Read(self.build("scale", number(Fraction(1, 2)), both, tree=call.tree))
 
-    def _f_skew(self, call: Call) -> Read:
-        (expr,) = self.columns(call, 1)
-        both = self.build("sub", expr, self.transposed(expr), tree=call.tree)
-        return Read(self.build("scale", number(Fraction(1, 2)), both, tree=call.tree))
+    _f_sym = _f_skew = part
+
+    def _f_kron(self, call: Call) -> Read:
+        """The Kronecker product; NumPy takes a one-dimensional array for a row where the other is a matrix."""
+        left, right = self._two(call)
+        a, b = self.column(left), self.column(right)
+        for read, other in ((left, right), (right, left)):
+            if self.sure and read.flat and not other.flat and self.sizes.top(read.expr).is_vector and not self.scalar(other.expr):
+                self.note(f"I read {short(read.expr)} as a column; kron in NumPy takes it for a row")
+        return Read(self.build("kron", a, b, tree=call.tree), flat=left.flat and right.flat)
 
     def _f_outer(self, call: Call) -> Read:
         a, b = self.columns(call, 2)
         self.doubt(a, b)
+        if not (self.sizes.same(self.sizes.top(a).cols, ONE) and self.sizes.same(self.sizes.top(b).cols, ONE)):
+            raise self.misfit("the outer product is one of two columns", call.tree, a, b)
         if self.scalar(a) or self.scalar(b):
             return self.product(Read(a), Read(self.transposed(b)), call.tree)
         return Read(self.dropped_ones(a, self.transposed(b), call.tree))
 
-    def _f_dot(self, call: Call) -> Read:
+    def _f_inner(self, call: Call) -> Read:
+        """Of two vectors; of matrices it is A Bᵀ in NumPy and tr(AᵀB) elsewhere, which is asked."""
         left, right = self._two(call)
+        if ONE not in self.sizes.top(right.expr).shape and not self.scalar(left.expr):
+            A, B = short(left.expr, "numpy"), short(right.expr, "numpy")
+            message = f"inner({A}, {B}) is {A} @ {B}.T in NumPy and the trace of {A}.T @ {B} elsewhere; say which"
+            raise self.fail(message, call.tree, f"{A} @ {B}.T", f"vdot({A}, {B})")
+        return self.dotted(left, right, call.tree)
+
+    def _f_dot(self, call: Call) -> Read:
+        return self.dotted(*self._two(call), call.tree)
+
+    def dotted(self, left: Read, right: Read, tree: Node) -> Read:
+        """The inner product of two columns, or the product of matrices."""
         a, b = self.sizes.top(self.column(left)), self.sizes.top(self.column(right))
         self.doubt(a, b)
         if a.cols == ONE == b.cols and not a.is_scalar:
-            return Read(self.build("matmul", self.transposed(a), b, tree=call.tree))
-        return self.product(left, right, call.tree)
+            return Read(self.build("matmul", self.transposed(a), b, tree=tree))
+        return self.product(left, right, tree)
 
     def _f_inner_product(self, call: Call) -> Read:
         """⟨x, y⟩ is x'y, and of matrices the sum of the products of their entries."""
@@ -969,9 +1035,8 @@ class Reader:
         return Read(self.build("sum", self.build("hadamard", a, b, tree=call.tree), tree=call.tree))
 
     def _two(self, call: Call) -> tuple[Read, Read]:
-        if len(call.given) != 2:
-            raise self.fail(f"{call.function} takes 2 arguments, but {len(call.given)} came", call.tree)
-        return self.read(call.given[0]), self.read(call.given[1])
+        left, right = self.arguments(call, 2)
+        return left, right
 
     def _f_matmul(self, call: Call) -> Read:
         return self.product(*self._two(call), call.tree)
@@ -983,25 +1048,19 @@ class Reader:
         return self.divided(*self._two(call), call.tree, entrywise=True)
 
     def _f_add(self, call: Call) -> Read:
-        a, b, flat = self.together(*self._two(call), call.tree)
-        return Read(self.build("add", a, b, tree=call.tree), flat)
+        return self.added("add", *self._two(call), call.tree)
 
     def _f_subtract(self, call: Call) -> Read:
-        a, b, flat = self.together(*self._two(call), call.tree)
-        return Read(self.build("sub", a, b, tree=call.tree), flat)
+        return self.added("sub", *self._two(call), call.tree)
 
     def _f_power(self, call: Call) -> Read:
-        if len(call.given) != 2:
-            raise self.fail(f"power takes 2 arguments, but {len(call.given)} came", call.tree)
-        return self._power(node("power", call.given, "**", *call.tree.span))
+        return self._power(node("power", self.counted(call, 2), "**", *call.tree.span))
 
     def _f_matrix_power(self, call: Call) -> Read:
-        if len(call.given) != 2:
-            raise self.fail(f"matrix_power takes 2 arguments, but {len(call.given)} came", call.tree)
-        return self._power(node("power", call.given, "^", *call.tree.span))
+        return self._power(node("power", self.counted(call, 2), "^", *call.tree.span))
 
     def _f_solve(self, call: Call) -> Read:
-        left, right = self._two(call)
+        left, right = self.arguments(call, 2)
         inverse = self.inverse(self.column(left), call.tree)
         return self.product(Read(inverse), right, call.tree)
 
@@ -1028,36 +1087,25 @@ class Reader:
             case _:
                 raise self.fail("a size is the name of a dimension or a number of at most six digits", tree)
 
-    def filled_by(self, op: str, call: Call) -> Read:
+    def filled_by(self, call: Call) -> Read:
         """`ones(n)`, `ones(m, n)`, `ones((m, n))`; without a size, as large as what it stands with."""
-        given = call.given
-        if len(given) == 1 and given[0].kind == "tuple":
-            given = list(given[0].parts)
-        if len(given) > 2:
-            raise self.fail(f"{call.function} takes at most two sizes, but {len(given)} came", call.tree)
-        sizes = [self.size_of(part) for part in given]
-        if op == "eye":
+        if len(call.given) == 1 and call.given[0].kind == "tuple":
+            call = call._replace(given=list(call.given[0].parts))
+        sizes = [self.size_of(part) for part in self.counted(call, 0, 1, 2, words=("dtype",))]
+        if call.function == "eye":
             square = sizes or [self.sizes.new()]
             return Read(filled("eye", square[0], square[-1], span=call.tree.span))
         flat = self.numpy and len(sizes) == 1
         rows, cols = [*(sizes or [self.sizes.new()]), ONE][:2]
-        return Read(filled(op, rows, cols, span=call.tree.span), flat)
+        return Read(filled(call.function, rows, cols, span=call.tree.span), flat)
 
-    def _f_eye(self, call: Call) -> Read:
-        return self.filled_by("eye", call)
-
-    def _f_ones(self, call: Call) -> Read:
-        return self.filled_by("ones", call)
-
-    def _f_zeros(self, call: Call) -> Read:
-        return self.filled_by("zeros", call)
+    _f_eye = _f_ones = _f_zeros = filled_by
 
     def _f_unit(self, call: Call) -> Read:
         """The column with a one at a place that is counted as the spelling counts: from 0 in NumPy, from 1 elsewhere."""
-        if len(call.given) != 2:
-            raise self.fail(f"unit takes a size and a place, but {len(call.given)} arguments came", call.tree)
-        place = self._place(call.given[1]) - (0 if self.numpy else 1)
-        return Read(filled("unit", self.size_of(call.given[0]), 1, place, span=call.tree.span), self.numpy)
+        size, index = self.counted(call, 2)
+        place = self._place(index) - (0 if self.numpy else 1)
+        return Read(filled("unit", self.size_of(size), 1, place, span=call.tree.span), self.numpy)
 
     def _f_vector(self, call: Call) -> Read:
         """matrixcalculus.org's vector(1): a column full of a number, as long as it must be."""
@@ -1083,19 +1131,26 @@ class Call(NamedTuple):
     tree: Node
     given: list[Node]
     words: dict[str, Node]
-    strings: list[str]
     below: str | None
     "What stood below the line after its name."
 
 
+_COUNTS: dict[tuple[int, ...], str] = {
+    (1,): "one argument",
+    (2,): "2 arguments",
+    (1, 2): "one argument or two",
+    (0, 1, 2): "at most two sizes",
+}
 _OF_MATRICES = {"exp": "expm", "log": "logm", "sqrt": "sqrtm"}
 _OF_ENTRIES = {"sum", "mean", "max", "min", "norm", "norm1"}
 "Functions of all entries, before which bars around a matrix are no determinant."
+_OF_VECTORS = {"diag", "sort", "inner"}
+"Functions for which NumPy does not take a matrix with one column for a vector."
 _OF_ARRAYS = {"softmax", "logsumexp", "cumsum", "sort", "norm1", "vec", "nuclear", "spectral"}
 "Functions that nobody writes of a scalar."
 _LINEAR = {"name", "number", "neg", "add", "sub", "scale", "divide"}
 _DERIVATIVES = {"exp": "exp", "sin": "cos", "sinh": "cosh", "cosh": "sinh", "relu": "step", "softplus": "sigmoid", "abs": "sign"}
-_FLAT = {"softmax", "cumsum", "sort"}
+_FLAT = {"softmax", "cumsum", "sort", "diagonal", "vec"}
 "Functions whose value NumPy holds as a one-dimensional array."
 
 
@@ -1153,6 +1208,26 @@ def _inside(tree: Node) -> Node:
     while tree.kind == "group":
         (tree,) = tree.parts
     return tree
+
+
+def sizes_named(tree: Node) -> Iterator[str]:
+    """The names that stand as sizes in a tree, as the n of ones(n), I_n, and a sum up to n."""
+    for each in _walk(tree):
+        match each:
+            case Node(kind="call", value=("eye" | "ones" | "zeros" | "unit", _)):
+                yield from (part.value for part in _walk(each) if part.kind == "name" and isinstance(part.value, str))
+            case Node(kind="ones", value=str(size)) | Node(kind="name", value=("I", size)) | Node(kind="big", value=(_, _, str(size))):
+                yield size
+            case _:
+                pass
+
+
+def _whole_number(tree: Node) -> int | None:
+    """The whole number that is written, with its sign."""
+    if tree.kind == "negative":
+        opposite = _whole_number(tree.parts[0])
+        return None if opposite is None else -opposite
+    return int(tree.value) if tree.kind == "number" and tree.value.denominator == 1 else None
 
 
 def _integer(expr: Expr) -> int | None:

@@ -133,7 +133,6 @@ _COMMANDS = {
     "lbrack": "LBRACK",
     "rbrack": "RBRACK",
 }
-_TEX_FUNCTIONS = words("log ln exp det sin cos tan sinh cosh tanh arcsin arctan max min sqrt")
 _FONTS = words("mathbf mathrm mathit mathsf mathcal mathbb boldsymbol bm operatorname operatorname* text textrm textbf vec")
 _TEX_ACCENTS = {"bar": "bar", "overline": "bar", "hat": "hat", "widehat": "hat", "tilde": "tilde", "widetilde": "tilde", "dot": "dot"}
 _GREEK_FUNCTIONS = {"sigma": "sigmoid", "psi": "digamma", "Gamma": "gamma"}
@@ -189,10 +188,9 @@ def tokenize(
     names: Collection[str] = (),
     *,
     spelling: Spelling | None = None,
-    functions: Collection[str] = (),
     undeclared: Literal["refused", "split", "foreign"] = "refused",
 ) -> Tokens:
-    """The tokens of a text in which these names are declared and these functions are the caller's own.
+    """The tokens of a text in which these names are declared.
 
     A run of letters that no names make up stays as it is and is `refused` later, or is `split` into letters, unless it is a word;
     in a claim about a function whose names these are, it is `foreign`, which is an error.
@@ -201,7 +199,7 @@ def tokenize(
     """
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"the formula has {len(text)} characters, but at most {MAX_LENGTH} are read", text=text[:80])
-    return _Filter(text, names, spelling, functions, undeclared).run()
+    return _Filter(text, names, spelling, undeclared).run()
 
 
 def number_of(text: str) -> Fraction:
@@ -333,13 +331,11 @@ class _Filter:
         text: str,
         names: Collection[str],
         spelling: Spelling | None,
-        functions: Collection[str],
         undeclared: Literal["refused", "split", "foreign"],
     ) -> None:
         self.text = text
         self.tex = spelling == "latex" or (spelling is None and "\\" in text)
         self.spelling = spelling
-        self.functions = functions
         self.undeclared = undeclared
         self.names = names
         self.by_form = {canonical(name): name for name in names}
@@ -560,8 +556,8 @@ class _Filter:
             self._indexed(run, index, start, end)
         elif known is not None:
             self.emit("NAME", known, start, end)
-        elif self._is_function(run):
-            self.function(FUNCTIONS.get(run, run), None, start, end)
+        elif run in FUNCTIONS:
+            self.function(FUNCTIONS[run], None, start, end)
         elif run in LETTERS:
             self._letter(LETTERS[run], start, end)
         elif self.next_kind() in {"LPAR", "TRANSPOSE"} and run in _OF_MANY and self._only_called(run):
@@ -637,9 +633,6 @@ class _Filter:
         else:
             self._run(match[0], start, end)
 
-    def _is_function(self, run: str) -> bool:
-        return run in FUNCTIONS or run in self.functions
-
     def _differential(self, piece: Raw) -> bool:
         r"""A d before a Greek letter or an accent, as in d\alpha, where that is a name."""
         if self.next_kind() != "COMMAND":
@@ -665,8 +658,8 @@ class _Filter:
         if whole is not None:
             self.emit("NAME", whole, start, end)
             return
-        if self._is_function(run):
-            self.function(FUNCTIONS.get(run, run), index, start, end)
+        if run in FUNCTIONS:
+            self.function(FUNCTIONS[run], index, start, end)
             return
         if run in self.spelled or len(run) == 1:
             self.emit("NAME", (self.spelled.get(run, run), index), start, end)
@@ -687,11 +680,11 @@ class _Filter:
         if pieces is None and run in _MEANT and self._primed():
             raise self._no_function(run, start, end)
         if pieces is None and self.next_kind() == "LPAR" and run.isalpha() and len(run) > 1 and not self.tex:
-            cut = next((cut for cut in range(1, len(run) - 1) if self._is_function(run[cut:]) and self._letters(run[:cut])), None)
+            cut = next((cut for cut in range(1, len(run) - 1) if run[cut:] in FUNCTIONS and self._letters(run[:cut])), None)
             if cut is None:
                 raise self._no_function(run, start, end)
             self._emit_all(self._letters(run[:cut]) or [], start)
-            self.function(FUNCTIONS.get(run[cut:], run[cut:]), None, start + cut, end)
+            self.function(FUNCTIONS[run[cut:]], None, start + cut, end)
             return
         pieces = pieces or self._letters(run)
         if pieces is None and self.undeclared == "foreign" and run.isalpha() and len(run) > 1 and not self.tex and run not in GREEK:
@@ -722,7 +715,7 @@ class _Filter:
         pieces = [run] if run in self.spelled else self._split(run)
         if pieces is not None or self.undeclared != "split":
             return pieces
-        if run in GREEK or run == "lam" or self._is_function(run):
+        if run in GREEK or run == "lam" or run in FUNCTIONS:
             return None
         pieces = _UNIT.findall(run)
         if "".join(pieces) != run or len(run) > 60:
@@ -756,14 +749,11 @@ class _Filter:
             self._accented(_TEX_ACCENTS[word], piece)
         elif word in _FONTS:
             self._font(piece)
-        elif word in _TEX_FUNCTIONS:
-            index, end = self._below()
-            self.function(FUNCTIONS[word], index, piece.start, end or piece.end)
         elif word.removeprefix("var") in GREEK:
             self._letter(word.removeprefix("var"), piece.start, piece.end)
-        elif self._is_function(word):
+        elif word in FUNCTIONS:
             index, end = self._below()
-            self.function(FUNCTIONS.get(word, word), index, piece.start, end or piece.end)
+            self.function(FUNCTIONS[word], index, piece.start, end or piece.end)
         else:
             raise self.fail(f"the command {piece.value} means nothing here", piece)
 
@@ -776,8 +766,6 @@ class _Filter:
             self.emit("NAME", known, start, until or end)
         elif index is None and word in _GREEK_FUNCTIONS and (self.next_kind() == "LPAR" or self._primed()):
             self.function(_GREEK_FUNCTIONS[word], None, start, end)
-        elif word in self.functions:
-            self.function(word, index, start, until or end)
         elif index is None and self.next_kind() in {"LPAR", "TRANSPOSE"} and word in _OF_MANY and self._only_called(self.text[start:end]):
             raise FormulaError(f"{self.text[start:end]} is no function that is known", text=self.text, span=(start, end))
         elif index is None:
@@ -800,9 +788,9 @@ class _Filter:
     def _font(self, piece: Raw) -> None:
         """A word or a letter in a font: a function, an identity, a name."""
         stem, end = self._argument(piece)
-        if self._is_function(stem):
+        if stem in FUNCTIONS:
             index, until = self._below()
-            self.function(FUNCTIONS.get(stem, stem), index, piece.start, until or end)
+            self.function(FUNCTIONS[stem], index, piece.start, until or end)
         else:
             self._letter(stem, piece.start, end) if stem in GREEK else self._name(Raw("NAME", stem, piece.start, end))
 
@@ -869,18 +857,41 @@ class _Filter:
             name += "'"
         follows = self.next_kind()
         if follows == "LBRACE":  # \sqrt{x}
-            self.pieces[self.at].kind = "LPAR"
-            depth = 0
-            for piece in self.pieces[self.at :]:
-                depth += (piece.kind in {"LBRACE", "LPAR", "ENTRYWISE_POWER"}) - (piece.kind in {"RBRACE", "RPAR"})
-                if depth <= 0:
-                    piece.kind = "RPAR"
-                    break
-            follows = "LPAR"
+            closing = self.pieces[self._behind(self.at) - 1]
+            closing.kind = "RPAR" if closing.kind == "RBRACE" else closing.kind
+            self.pieces[self.at].kind = follows = "LPAR"
         if follows != "LPAR" and name in {"eye", "ones"}:
-            self.emit("NAME", "I", start, end) if name == "eye" else self.emit("ONES", "", start, end)
+            identity = "I" if index is None else ("I", index)
+            self.emit("NAME", identity, start, end) if name == "eye" else self.emit("ONES", index or "", start, end)
             return
+        if name == "sqrt" and follows == "LBRACK" and self.text[start] == "\\":
+            raise FormulaError(r"a root of a higher degree is written as a power, as in x^{1/3}", text=self.text, span=(start, end))
+        if follows in {"POWER", "ENTRYWISE_POWER", "RAISED", "INVERSE"}:
+            raise self._misplaced_power(name, start, end)
         self.emit("FUNCTION" if follows == "LPAR" else "PREFIX", (name, index), start, end)
+
+    def _behind(self, at: int) -> int:
+        """The place behind a piece, or behind the bracket that opens there."""
+        depth = 0
+        for place in range(at, len(self.pieces)):
+            kind = self.pieces[place].kind
+            depth += (kind in {"LBRACE", "LPAR", "ENTRYWISE_POWER"}) - (kind in {"RBRACE", "RPAR"})
+            if depth <= 0:
+                return place + 1
+        return len(self.pieces)
+
+    def _misplaced_power(self, name: str, start: int, end: int) -> FormulaError:
+        """The complaint about sin^2(x), which is sin(x)^2 here: sin^{-1}(x) may be arcsin(x), or one over sin(x)."""
+        kinds = [piece.kind for piece in self.pieces[self.at : self.at + 2]]
+        argument = self._behind(self.at + (kinds[0] == "POWER") + (kinds == ["POWER", "MINUS"]))
+        before, last = (self.pieces[place - 1].end for place in (argument, self._behind(argument)))
+        word, power, inside = self.text[start:end], self.text[end:before].strip(), self.text[before:last].strip()
+        repairs = [f"{word}{inside}{power}"]
+        if kinds[0] == "INVERSE" and name in {"sin", "tan"}:
+            repairs.insert(0, f"{word.replace(name, f'arc{name}')}{inside}")
+        bracket = [piece.kind for piece in self.pieces[argument : argument + 1]] == ["LPAR"]
+        message = f"the power of {name} stands behind its argument, as in {name}(x)^2"
+        return FormulaError(message, text=self.text, span=(start, before), repairs=tuple(repairs) if bracket else ())
 
     def _primed(self) -> bool:
         """Whether a prime and a bracket follow: the derivative of a function."""
@@ -908,12 +919,10 @@ class _Filter:
         for i, token in enumerate(merged):
             out.append(token)
             follows = merged[i + 1].type if i + 1 < len(merged) else ""
-            types = [t.type for t in out[-4:]]
-            if (
-                types[-3:] == ["NUMBER", "SLASH", "NUMBER"]
-                and types[:-3] not in (["SLASH"], ["POWER"], ["OVER"])
-                and follows not in {"POWER", "RAISED"}
-            ):
+            if [t.type for t in out[-3:]] != ["NUMBER", "SLASH", "NUMBER"] or follows in {"POWER", "RAISED"}:
+                continue
+            before = next((t.type for t in reversed(out[:-3]) if t.type not in {"PLUS", "MINUS"}), "")
+            if before not in {"SLASH", "POWER", "OVER"}:  # a^-1/2 is one half of 1/a
                 self._join(out, 3, out[-3], out[-1], out[-3].start_pos or 0, token.end_pos or 0)
         return out
 

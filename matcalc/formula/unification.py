@@ -45,8 +45,13 @@ class Unknowns:
         """The size with everything put in that is known of it."""
         if not self.count:
             return size
+        passed: list[str] = []
+        while (name := size.name) is not None and name in self.bound:
+            passed.append(name)
+            size = self.bound[name]
         while any(name in self.bound for name in size.names):
             size = size.replaced({name: self.bound[name] for name in size.names if name in self.bound})
+        self.bound.update(dict.fromkeys(passed, size))  # so that no chain of names is followed twice
         return size
 
     def same(self, a: Size, b: Size) -> bool:

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,6 +26,7 @@ from matcalc.claims.layers import by_jax, in_floats, in_the_balls, in_the_field
 from matcalc.claims.points import DOMAINS, at_random, random_inputs
 from matcalc.claims.search import COSTS
 from matcalc.claims.terms import aligned, terms
+from matcalc.derivation import clock
 from matcalc.exact import PRIME
 from matcalc.formula import FormulaError, parse, variable
 from matcalc.formula.operations import make, name, number
@@ -416,7 +418,7 @@ def test_changed_claims_are_judged_as_finite_differences_judge_them(case: dict[s
     ]
     for edit in rng.sample(changes, min(4, len(changes))):
         changed = truth.with_claim(edit.expr)
-        if changed.fits():
+        if not changed.misfit:
             exact, floats = decide(changed), in_floats(changed, seed=9)
             assert (exact.verdict, floats.says) not in {("refuted", "equal"), ("proved", "different"), ("verified", "different")}
 
@@ -543,7 +545,7 @@ def test_a_file_that_is_no_list(tmp_path: Path) -> None:
         (("sum(x)", "x", "x", ["x: somewhere(n)"]), "somewhere"),
         (("sum(x)", "x", "x", ["x real n"]), "a variable is declared as in"),
         (("trace(X)", "X", "X", {"X": {"shape": ["m", "n"], "domain": "spd"}}), "not square"),
-        (("sum(x)", "x", "x" * 30_000, ["x: real(n)"]), "at most 20000 characters"),
+        (("sum(x)", "x", "x" * 30_000, ["x: real(n)"]), "has 30000 characters, but at most 20000 are read"),
     ],
 )
 def test_bad_questions_are_told_in_a_sentence(arguments: tuple[Any, ...], message: str) -> None:
@@ -656,10 +658,9 @@ def nested(start: str, depth: int, end: str, inside: str = "x") -> str:
         pytest.param("sum(" + nested("abs(x - ", 60, ")", "y") + ")", "x", False, marks=pytest.mark.slow),
     ],
 )
-def test_what_is_nested_is_judged_within_seconds(f: str, claim: str, *, right: bool) -> None:
+def test_what_is_nested_is_judged_before_its_time_is_up(f: str, claim: str, *, right: bool) -> None:
     verdict = check_claim(f, "x", claim, ["x: real(n)", "y: real(n)"])
     assert verdict.right if right else verdict.wrong
-    assert verdict.seconds < 9
 
 
 def test_a_formula_too_long_to_be_written_is_told_in_a_sentence() -> None:
@@ -708,6 +709,26 @@ def test_whatever_computing_ends_in_is_told(error: Exception, monkeypatch: pytes
     found = check_entry({"f": "x.T @ x", "wrt": "x", "claim": "x", "vars": {"x": {"shape": ["n"]}}})
     assert found.verdict == "inconclusive"
     assert found.reason
+
+
+class Slow:
+    """Something whose finalizer, as that of a weak reference's callback may, lasts longer than the time that is left."""
+
+    def __del__(self) -> None:
+        end = time.perf_counter() + 0.2
+        while time.perf_counter() < end:
+            pass
+
+
+def test_an_end_that_falls_into_a_finalizer_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless() -> None:
+        Slow()  # what is raised in it Python only prints, which pytest takes for a failure
+        while True:
+            pass
+
+    monkeypatch.setattr(clock, "GRACE", 0.05)
+    with pytest.raises(clock.OutOfTimeError), clock.within(0.01):
+        endless()
 
 
 def test_a_thread_has_no_signals_but_a_clock() -> None:
@@ -803,3 +824,136 @@ def test_sizes_at_which_a_matrix_is_singular_hide_nothing() -> None:
     """A P⁻¹ Aᵀ has no inverse where A has more rows than columns; there is nothing but rounding to explain."""
     told = ("log(det(A @ inv(P) @ A.T))", "A", "2 * inv(A @ inv(P) @ A.T) @ A @ inv(P)", ["A: real(m, n)", "P: invertible(n)"])
     assert check_claim(*told).explanations[0].kind == "symmetric_assumption"
+
+
+# --- what a review found -------------------------------------------------------------------------------------------------------------
+
+NUCLEAR = ["A: real(m, n)", "X: real(m, n)", "a: real"]
+
+
+@pytest.mark.parametrize(
+    ("wrt", "claim", "wrong"),
+    [("a", "nuclear(A) * X", "nuclear(X) * A"), ("X", "a * nuclear(A) * dX", "a * nuclear(A) * X + 0 * dX")],
+)
+def test_derivatives_that_are_matrices_are_compared_entry_by_entry_in_floats_too(wrt: str, claim: str, wrong: str) -> None:
+    verdict = check_claim("a * nuclear(A) * X", wrt, claim, NUCLEAR)
+    assert (verdict.verdict, verdict.layers[-1].name) == ("verified", "finite differences")
+    assert check_claim("a * nuclear(A) * X", wrt, wrong, NUCLEAR).wrong
+
+
+def test_what_is_assumed_to_find_points_is_assumed_to_explain_too() -> None:
+    verdict = check_claim("sum(sqrt(x) * x)", "x", "sqrt(x)", ["x: real(8)"])
+    assert verdict.wrong
+    assert "positive" in verdict.notes[-1]
+    assert verdict.explanations[0].kind == "scalar_factor"
+    assert verdict.counterexample is not None
+    assert min(verdict.counterexample.inputs["x"]) > 0
+
+
+def test_no_sentence_tells_what_the_program_calls_things() -> None:
+    power = check_claim("sum(x ** (a + 1))", "x", "x ** a", ["x: positive(n)", "a: positive"])
+    assert not any("add(" in reason.message for reason in power.explanations)
+    late = check_claim("x.T @ x", "x", None, ["x: real(n)"], seconds=0.0)
+    assert late.headline == "inconclusive: the derivative of x.T @ x with respect to x cannot be told: it takes too long"
+    near = check_claim("sum(erf(x))", "x", "-1.128379 * exp(-x**2)", ["x: real(n)"])
+    assert [reason.message for reason in near.explanations] == [
+        "the claim is -0.999999852 times the derivative",
+        "the sign of the claim is wrong, besides a factor 0.999999852",
+    ]
+
+
+def test_sides_of_a_kronecker_product_that_are_exchanged() -> None:
+    rows = check_claim("vec(A @ X @ B)", "X", "kron(A, B.T)", ["A: real(m, n)", "X: real(n, p)", "B: real(p, q)"])
+    assert [(reason.kind, reason.repair) for reason in rows.explanations] == [("product_order", "kron(B.T, A)")]
+
+
+def test_a_rule_that_was_learnt_wrongly_is_used_wrongly_everywhere() -> None:
+    verdict = check_claim("sum(x**2) + sum((A @ x)**3)", "x", "2 * x**2 + 3 * A.T @ (A @ x)**3", ["x: real(n)", "A: real(m, n)"])
+    assert [reason.kind for reason in verdict.explanations] == ["elementwise_derivative"]
+
+
+def test_derivatives_by_numbers_are_explained_by_other_numbers() -> None:
+    verdict = check_claim("a * b * X", "a", "a * X", ["a: real", "b: real", "X: real(m, n)"])
+    assert "the claim is the derivative with respect to b" in {reason.message for reason in verdict.explanations}
+
+
+def test_a_row_that_has_no_rule_is_a_row() -> None:
+    verdict = check_claim("nuclear(x @ y.T)", "x", "2 * norm(y) * x.T / norm(x)", ["x: real(n, 1)", "y: real(m, 1)"], kind="jacobian")
+    assert verdict.explanations[0].message == "the claim is 2 times the derivative"
+
+
+def test_smaller_sets_are_parts_of_the_set() -> None:
+    power = ("sum(x ** (a + 1))", "x", "x ** a")
+    assert "right only where a = 0" in {r.message for r in check_claim(*power, ["x: positive(n)", "a: real"]).explanations}
+    assert "right only where a = 0" not in {r.message for r in check_claim(*power, ["x: positive(n)", "a: positive"]).explanations}
+
+
+def test_the_right_derivative_is_told_where_the_claim_fits_nowhere() -> None:
+    assert check_claim("norm(A @ x)**2", "x", "2 * A @ A @ x", ["A: real(m, n)", "x: real(n)"]).derivative_text == "2 * A.T @ A @ x"
+
+
+def test_an_entry_without_a_claim_has_none() -> None:
+    found = check_entry({"f": "x +", "wrt": "x"})
+    assert found.claim is None
+    assert found.headline.startswith("inconclusive: the derivative of x + with respect to x cannot be told")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"spelling": "latin"}, "spelling is one of latex, unicode, numpy, matlab, but 'latin' came"),
+        ({"seconds": -1}, "seconds must be a number from 0 on, but -1 came"),
+        ({"seconds": float("inf")}, "seconds must be a number from 0 on, but inf came"),
+        ({"seed": -5}, "seed must be a number from 0 on, but -5 came"),
+        ({"variables": ["x: real(n)", "x: real(m)"]}, "x is declared in two ways"),
+    ],
+)
+def test_options_that_are_none(given: dict[str, Any], message: str) -> None:
+    options: dict[str, Any] = {"variables": ["x: real(n)"], **given}
+    with pytest.raises(ValueError, match=message):
+        check_claim("x.T @ x", "x", "2 * x", **options)
+
+
+@pytest.mark.slow
+def test_jax_is_not_asked_for_what_it_does_not_know() -> None:
+    """The gradient by a symmetric matrix is no gradient by an array of entries that move one by one."""
+    assert by_jax(question("trace(A @ X)", "X", "(A + A.T) / 2", "A: real(n, n)", "X: symmetric(n)")).says == "nothing"
+
+
+def test_smaller_sets_are_told_where_nothing_has_a_size() -> None:
+    verdict = check_claim("abs(x)", "x", "1", ["x: real"])
+    assert "right only where x > 0" in {reason.message for reason in verdict.explanations}
+    assert not any("the derivative after x" in reason.message for reason in verdict.explanations)
+
+
+def test_a_constant_may_be_told_in_the_digits_of_floats() -> None:
+    assert check_claim("pi * x", "x", "3.141592653589793", ["x: real"]).verdict == "verified"
+    assert check_claim("pi * x", "x", "3.14159265358", ["x: real"]).verdict == "refuted"
+    assert check_claim("pi * x.T @ x", "x", "2 * pi * x", ["x: real(n)"]).verdict == "proved"
+
+
+@pytest.mark.parametrize(
+    ("f", "wrt", "claim", "wrong"),
+    [
+        ("t * x.T", "t", "x.T", "-x.T"),
+        ("x.T @ A", "x", "dx.T @ A", "2 * dx.T @ A"),
+        ("x.T @ A", "A", "x.T @ dA", "x.T @ A @ dA.T @ A"),
+        ("x.T @ A", "x", "A.T", "-A.T"),
+    ],
+)
+def test_a_row_is_no_column(f: str, wrt: str, claim: str, wrong: str) -> None:
+    declared = ["x: real(n, 1)", "A: real(n, m)", "t: real"]
+    assert check_claim(f, wrt, claim, declared).verdict == "proved"
+    assert check_claim(f, wrt, wrong, declared).wrong
+    if wrt != "A":  # whose Jacobian is not told in matrix form
+        assert check_claim(f, wrt, None, declared).verdict == "proved"
+
+
+def test_what_is_shown_is_no_rounding() -> None:
+    """XᵀX has an inverse in floats where X has fewer rows than columns, but it means nothing."""
+    known = variables("X: real(m, n)")
+    for f in ("log(det(X.T @ X))", "norm(inv(X.T @ X))"):
+        for seed in range(5):
+            assert random_inputs(parse(f, known).expr, known, seed)["X"].shape == (3, 2)
+    with pytest.raises(FormulaError, match="no inputs were found"):
+        random_inputs(parse("log(-norm(X))", known).expr, known)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from matcalc.claims.counterexample import smallest
-from matcalc.claims.deciding import Decision, decide
-from matcalc.claims.explain import Reason, explain
+from matcalc.claims.deciding import decide
+from matcalc.claims.explain import explain
 from matcalc.claims.layers import Layer
 from matcalc.claims.points import Variable
 from matcalc.claims.question import KINDS, Question, all_equal, kind_of, named
+from matcalc.claims.search import COSTS, Reason, Spell
 from matcalc.claims.terms import aligned
 from matcalc.claims.verdict import ClaimVerdict
 from matcalc.derivation import clock, derive, differential, hessian, simplified
@@ -29,15 +31,15 @@ from matcalc.formula.size import ONE, Size
 from matcalc.formula.vocabulary import SPELLINGS, Spelling
 
 Declared = Mapping[str, Any] | Iterable[Any] | None
+Declarations = dict[str, names.Variable] | None
 TROUBLE = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 "What computing with somebody's formula may end in; FormulaError, RecursionError and OutOfTimeError are some of them."
 TOO_MUCH = (clock.OutOfTimeError, MemoryError, RecursionError)
 "What ends a computation that is too long, too large or too deep."
-MOST_SIZE = 1000
+LARGEST = 1000
+"The largest size of a dimension that can be told."
 MOST_DERIVING, MOST_TELLING = 3.0, 1.0
 "Seconds for the right formula, and for each of the other things that are told beside a verdict, which is known without them."
-LONGEST = 20_000
-"Characters of a formula that are read."
 
 
 def check_claim(
@@ -63,23 +65,23 @@ def check_claim(
     started = time.perf_counter()
     if kind not in {"auto", *KINDS}:
         raise ValueError(f"kind is one of auto, {', '.join(KINDS)}, but {kind!r} came")
+    for word, number in (("seconds", seconds), ("seed", seed)):
+        if not 0 <= number < math.inf:
+            raise ValueError(f"{word} must be a number from 0 on, but {number} came")
+    spelling = _told_spelling(spelling)
     declared = declarations(variables)
-    for text in (f, claim or ""):
-        if len(text) > LONGEST:
-            raise ValueError(f"a formula has at most {LONGEST} characters, but one of {len(text)} came")
     sizes = _sizes(dims)
+    asked = ClaimVerdict(f, wrt, claim, kind, "inconclusive")
     try:
         with clock.within(seconds):
-            if claim is None:
-                verdict = _derived(f, wrt, declared, kind, sizes, spelling, seed)
-            else:
-                verdict = _judged(f, wrt, claim, declared, kind, sizes, spelling, seed)
+            answered = _derived if claim is None else _judged
+            verdict = answered(asked, declared, sizes, spelling, seed)
     except TOO_MUCH as error:
-        verdict = ClaimVerdict(f, wrt, claim, kind, "inconclusive", reason=_too_much(error))
+        verdict = replace(asked, reason=_too_much(error))
     return replace(verdict, seconds=time.perf_counter() - started)
 
 
-def declarations(variables: Declared) -> dict[str, names.Variable] | None:
+def declarations(variables: Declared) -> Declarations:
     """Declarations in any of the forms that are understood, by name; ValueError for one that is none, TypeError for what is no text."""
     if variables is None:
         return None
@@ -98,6 +100,8 @@ def declarations(variables: Declared) -> dict[str, names.Variable] | None:
             variable = names.from_sample({name: given})[name]
         else:
             raise TypeError(f'{name or "a variable"} is declared as in "K: spd(n)", but {given!r} came')
+        if found.get(variable.name, variable) != variable:
+            raise ValueError(f"{variable.name} is declared in two ways")
         found[variable.name] = variable
     return found
 
@@ -105,49 +109,47 @@ def declarations(variables: Declared) -> dict[str, names.Variable] | None:
 # --- a claim -----------------------------------------------------------------------------------------------------------------------
 
 
+def _begun(asked: ClaimVerdict, f: Parsed, claim: Parsed | None = None) -> tuple[ClaimVerdict, tuple[Variable, ...], Spell]:
+    """What can be told of a question as soon as it is read, its inputs, and how an expression is written in its spelling."""
+    variables = _variables(f.variables, claim.variables if claim else {})
+    kind = _kind(asked.kind, f.expr, named(variables, asked.wrt), claim.expr if claim else None)
+    notes = tuple(dict.fromkeys([*f.notes, *(claim.notes if claim else ())]))
+    reading = {"f": _echoed(f)} | ({"claim": _echoed(claim)} if claim else {})
+    return replace(asked, kind=kind, notes=notes, reading=reading), variables, partial(_spelled, spelling=f.spelling)
+
+
 def _judged(
-    f: str,
-    wrt: str,
-    claim: str,
-    declared: dict[str, names.Variable] | None,
-    kind: str,
-    dims: tuple[dict[str, int], ...],
-    spelling: Spelling | None,
-    seed: int,
+    asked: ClaimVerdict, declared: Declarations, dims: tuple[dict[str, int], ...], spelling: Spelling | None, seed: int
 ) -> ClaimVerdict:
-    pair = parse_pair(f, claim, declared, wrt, kind=_kind_for_parser(kind), spelling=spelling, dimensions=_named_in(dims))
-    variables = _variables(pair.f.variables, pair.claim.variables if pair.claim else {})
-    variable = named(variables, wrt)
-    spelled = partial(_spelled, spelling=pair.f.spelling, shape_known=False)
-    verdict = ClaimVerdict(f, wrt, claim, kind, "refuted", notes=pair.f.notes)
+    kind = _kind_for_parser(asked.kind)
+    pair = parse_pair(asked.f, asked.claim or "", declared, asked.wrt, kind=kind, spelling=spelling, dimensions=_named_in(dims))
+    verdict, variables, spelled = _begun(asked, pair.f, pair.claim)
+    f, wrt = pair.f.expr, named(variables, asked.wrt)
     if pair.claim is None:
-        kind = _kind(kind, pair.f.expr, variable, None)
-        verdict = replace(verdict, kind=kind, layers=(Layer("shapes", "different", note=str(pair.problem)),))
-        reasons = _untyped(pair, f, claim, wrt, declared, kind, spelled, seed)
-        verdict = replace(verdict, explanations=reasons)
+        shapes = Layer("shapes", "different", note=str(pair.problem))
+        reasons = _untyped(verdict, pair, declared, spelled, seed)
+        truth = _truth(f, wrt, variables, verdict.kind)
+        verdict = replace(verdict, verdict="refuted", layers=(shapes,), explanations=reasons, derivative=truth)
     else:
-        kind = _kind(kind, pair.f.expr, variable, pair.claim.expr)
-        question = _complete(Question(pair.f.expr, variable, pair.claim.expr, variables, kind, dims))
-        notes = tuple(dict.fromkeys([*pair.f.notes, *pair.claim.notes]))
-        verdict = judge(question, replace(verdict, kind=kind, notes=notes), spelled, seed)
-    verdict = replace(verdict, reading={"f": _echoed(pair.f)} | ({"claim": _echoed(pair.claim)} if pair.claim else {}))
-    if verdict.right:
-        return replace(verdict, derivative=pair.claim.expr if pair.claim else None, derivative_text=claim)
-    truth = verdict.derivative if verdict.wrong else _truth(pair.f.expr, variable, variables, verdict.kind)
+        verdict = judge(_complete(Question(f, wrt, pair.claim.expr, variables, verdict.kind, dims)), verdict, spelled, seed)
+        if verdict.right:
+            return replace(verdict, derivative=pair.claim.expr, derivative_text=verdict.claim or "")
+    truth = verdict.derivative if verdict.wrong else _truth(f, wrt, variables, verdict.kind)
     return verdict if truth is None else replace(verdict, derivative=truth, derivative_text=spelled(truth))
 
 
-def judge(question: Question, verdict: ClaimVerdict | None = None, spelled: Callable[[Expr], str] = repr, seed: int = 0) -> ClaimVerdict:
+def judge(question: Question, verdict: ClaimVerdict | None = None, spelled: Spell = repr, seed: int = 0) -> ClaimVerdict:
     """The verdict on a typed question, with explanations and a counterexample where it is wrong; `verdict` is what is known before."""
     verdict = verdict or ClaimVerdict(spelled(question.f), question.wrt.name, spelled(question.claim), question.kind, "inconclusive")
     try:
-        decision: Decision = decide(question, seed)
+        decision = decide(question, seed)
     except TOO_MUCH as error:
         return replace(verdict, verdict="inconclusive", reason=_too_much(error))
     notes = (*verdict.notes, *([f"I assumed that {decision.assumed}"] if decision.assumed else []))
     verdict = replace(verdict, verdict=decision.verdict, reason=decision.reason, layers=decision.layers, notes=notes)
-    if not decision.wrong:
+    if not verdict.wrong:
         return verdict
+    question = decision.question
     with suppress(*TROUBLE):  # whatever goes wrong in an explanation, the verdict stands
         verdict = replace(verdict, explanations=explain(question, spelled, seed))
     with suppress(*TROUBLE), clock.within(MOST_TELLING):
@@ -163,86 +165,66 @@ def judge(question: Question, verdict: ClaimVerdict | None = None, spelled: Call
     return replace(verdict, derivative=truth)
 
 
-def _untyped(
-    pair: Pair,
-    f: str,
-    claim: str,
-    wrt: str,
-    declared: dict[str, names.Variable] | None,
-    kind: str,
-    spelled: Callable[[Expr], str],
-    seed: int,
-) -> tuple[Reason, ...]:
+def _untyped(verdict: ClaimVerdict, pair: Pair, declared: Declarations, spelled: Spell, seed: int) -> tuple[Reason, ...]:
     """Explanations of a claim whose parts do not fit together, found where all dimensions are equal."""
     problem = str(pair.problem)
+    shape = (Reason("shape", problem, COSTS["shape"]),)
     known = declared if declared is not None else dict(pair.f.variables)
-    one = Size.of("n")
-    by = {name: one for v in known.values() for name in v.rows.names | v.cols.names}
+    by = {name: Size.of("n") for v in known.values() for name in v.rows.names | v.cols.names}
     equal = {name: replace(v, rows=v.rows.replaced(by), cols=v.cols.replaced(by)) for name, v in known.items()}
-    shape = Reason("shape", problem, 0.0)
+    kind = _kind_for_parser(verdict.kind)
     try:
-        again = parse_pair(f, claim, equal, wrt, kind=_kind_for_parser(kind), spelling=pair.f.spelling)
+        again = parse_pair(verdict.f, verdict.claim or "", equal, verdict.wrt, kind=kind, spelling=pair.f.spelling)
     except FormulaError:
-        return (shape,)
+        return shape
     if again.claim is None:
-        return (shape,)
+        return shape
     variables = _variables(again.f.variables, again.claim.variables)
-    question = Question(again.f.expr, named(variables, wrt), again.claim.expr, variables, kind)
-    question = all_equal(question)
-    if not question.fits():
-        return (shape,)
+    question = all_equal(Question(again.f.expr, named(variables, verdict.wrt), again.claim.expr, variables, verdict.kind))
+    if question.misfit:
+        return shape
     with suppress(*TROUBLE):
         return explain(question, spelled, seed, untyped=problem)
-    return (shape,)
+    return shape
 
 
 # --- without a claim -----------------------------------------------------------------------------------------------------------------
 
 
 def _derived(
-    f: str,
-    wrt: str,
-    declared: dict[str, names.Variable] | None,
-    kind: str,
-    dims: tuple[dict[str, int], ...],
-    spelling: Spelling | None,
-    seed: int,
+    asked: ClaimVerdict, declared: Declarations, dims: tuple[dict[str, int], ...], spelling: Spelling | None, seed: int
 ) -> ClaimVerdict:
-    parsed: Parsed = parse(f, declared, spelling=spelling, dimensions=_named_in(dims))
-    variables = _variables(parsed.variables)
-    variable = named(variables, wrt)
-    kind = _kind(kind, parsed.expr, variable, None)
-    truth = _truth(parsed.expr, variable, variables, kind, strict=True)
-    spelled = partial(_spelled, spelling=parsed.spelling)
-    verdict = ClaimVerdict(f, wrt, None, kind, "inconclusive", notes=parsed.notes)
-    if truth is None:
-        return replace(verdict, reason="this derivative cannot be written in matrix form")
-    question = _complete(Question(parsed.expr, variable, truth, variables, kind, dims))
-    found = judge(question, verdict, spelled, seed)
-    if found.verdict == "refuted":
+    parsed = parse(asked.f, declared, spelling=spelling, dimensions=_named_in(dims))
+    verdict, variables, spelled = _begun(asked, parsed)
+    wrt = named(variables, asked.wrt)
+    truth = _right(parsed.expr, wrt, variables, verdict.kind)
+    found = judge(_complete(Question(parsed.expr, wrt, truth, variables, verdict.kind, dims)), verdict, spelled, seed)
+    if found.wrong:
         found = replace(found, verdict="inconclusive", reason="the derivation did not stand the test", explanations=(), counterexample=None)
-    return replace(found, derivative=truth, derivative_text=spelled(truth), reading={"f": _echoed(parsed)})
+    return replace(found, derivative=truth, derivative_text=spelled(truth))
 
 
-def _truth(f: Expr, wrt: names.Variable, variables: Iterable[Variable], kind: str, *, strict: bool = False) -> Expr | None:
-    """The right derivative, in the form that a person would write; None (or FormulaError, where that is asked) where there is none."""
+def _right(f: Expr, wrt: names.Variable, variables: Iterable[Variable], kind: str) -> Expr:
+    """The right derivative, in the form that a person would write; FormulaError where there is none in matrix form."""
     symmetric = [v.name for v in variables if v.is_symmetric]
-    try:
-        with clock.within(MOST_DERIVING):
-            match kind:
-                case "hessian":
-                    return hessian(f, wrt.name, symmetric)
-                case "differential":
-                    return differential(f, wrt.name, symmetric)
-                case _:
-                    found = derive(f, wrt.name, symmetric, checked=False).gradient
-                    if kind != "jacobian" or not f.is_scalar or wrt.rows == wrt.cols == ONE:
-                        return found
-                    return simplified(make("transpose", found if wrt.cols == ONE else make("vec", found)), frozenset(symmetric))
-    except TROUBLE:
-        if strict:
-            raise
-        return None
+    with clock.within(MOST_DERIVING):
+        match kind:
+            case "hessian":
+                return hessian(f, wrt.name, symmetric)
+            case "differential":
+                return differential(f, wrt.name, symmetric)
+            case _:
+                found = derive(f, wrt.name, symmetric, checked=False).gradient
+                if kind != "jacobian" or not f.is_scalar or wrt.rows == wrt.cols == ONE:
+                    return found
+                return simplified(make("transpose", found if wrt.cols == ONE else make("vec", found)), frozenset(symmetric))
+
+
+def _truth(f: Expr, wrt: names.Variable, variables: Iterable[Variable], kind: str) -> Expr | None:
+    """The same; None where there is none."""
+    with suppress(*TROUBLE):
+        return _right(f, wrt, variables, kind)
+    return None
 
 
 # --- a file of claims ------------------------------------------------------------------------------------------------------------------
@@ -281,7 +263,7 @@ def check_entry(entry: Any, default: str = "", *, spelling: Spelling | None = No
         seed=seed,
     )
     try:
-        told = _told_spelling(given.get("spelling", spelling))
+        told = given.get("spelling", spelling)
         try:
             found = ask(spelling=told)
         except FormulaError:
@@ -302,14 +284,17 @@ def _told_spelling(word: Any) -> Spelling | None:
 
 def _tells_no_spelling(entry: Mapping[str, Any]) -> bool:
     """Whether the texts of an entry are open to both meanings of `*`."""
-    job = Job(declarations(entry.get("vars")), _named_in(_sizes(entry.get("dims"))), None, None)
+    job = Job(declarations(entry.get("vars")), _named_in(_sizes(entry.get("dims"))), None)
     texts = [text for text in (entry["f"], entry.get("claim")) if isinstance(text, str)]
     return len(job.dialects([job.source(text) for text in texts])) > 1
 
 
 def _not_judged(entry: Mapping[str, Any], name: str, error: str) -> ClaimVerdict:
-    text = {word: str(entry.get(word, "")) for word in ("f", "wrt", "claim")}
-    return ClaimVerdict(text["f"], text["wrt"], text["claim"], "auto", "inconclusive", reason=error, id=name, error=error)
+    claim = entry.get("claim")
+    text = None if claim is None else str(claim)
+    return ClaimVerdict(
+        str(entry.get("f", "")), str(entry.get("wrt", "")), text, "auto", "inconclusive", reason=error, id=name, error=error
+    )
 
 
 # --- sizes -------------------------------------------------------------------------------------------------------------------
@@ -323,8 +308,8 @@ def _sizes(dims: Any) -> tuple[dict[str, int], ...]:
     found: list[dict[str, Any]] = [dict(each) for each in cast("list[Any]", given)]
     for sizes in found:
         for name, size in sizes.items():
-            if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MOST_SIZE:
-                raise ValueError(f"{name} must be a whole number from 1 to {MOST_SIZE}, but {size!r} came")
+            if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= LARGEST:
+                raise ValueError(f"{name} must be a whole number from 1 to {LARGEST}, but {size!r} came")
     return tuple(found)
 
 
@@ -346,10 +331,10 @@ def _too_much(error: BaseException) -> str:
     return "the formula nests too deeply" if isinstance(error, RecursionError) else str(error)
 
 
-def _spelled(expr: Expr, *, spelling: Spelling, shape_known: bool = False) -> str:
+def _spelled(expr: Expr, *, spelling: Spelling) -> str:
     """An expression in somebody's own spelling."""
     try:
-        return spell(expr, spelling, shape_known=shape_known)
+        return spell(expr, spelling)
     except (FormulaError, KeyError):
         return repr(expr)
 
@@ -382,6 +367,3 @@ def _kind_for_parser(kind: str) -> Kind:
 
 def _named_in(dims: Iterable[Mapping[str, int]]) -> list[str]:
     return list(dict.fromkeys(name for sizes in dims for name in sizes))
-
-
-__all__ = ["check_claim", "check_entry", "check_file", "declarations", "judge"]

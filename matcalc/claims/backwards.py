@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from matcalc.claims.bench import BROKEN, close, others
+from matcalc.claims.bench import close, others
 from matcalc.claims.layers import difference
 from matcalc.claims.mistakes import mistaken
 from matcalc.claims.search import COSTS, Reason, Search
-from matcalc.claims.truth import symmetric_part
+from matcalc.derivation.deriving import symmetric_part
 from matcalc.derivation.reverse import backward
 from matcalc.formula.expression import Expr
 from matcalc.formula.operations import make
@@ -28,30 +28,18 @@ def interior(search: Search) -> None:
             seen.add(node)
             if node.op == "name":
                 continue
-            for factor in (False, True):
-                c = _adjoint_is_claimed(search, visit.adjoint, factor=factor)
-                if c is None or (c == 1 and factor):
-                    continue
-                depends = search.question.wrt.name in node.names
-                steps = f": the steps from there to {search.question.wrt.name} are missing" if depends else ""
-                extra = "" if c == 1 else f", times {c}"
-                shown = search.spell(node)
-                more = (0.0 if depends else 0.4) + (0.5 if c != 1 else 0.0)
-                search.add("chain_missing", f"the claim is the derivative with respect to {shown}{extra}{steps}", more, about=shown)
-                break
+            c = search.bench.is_claimed(visit.adjoint, factor=True)
+            if c is None:
+                continue
+            depends = search.question.wrt.name in node.names
+            steps = f": the steps from there to {search.question.wrt.name} are missing" if depends else ""
+            shown = search.spell(node)
+            more = (0.0 if depends else 0.4) + (0.5 if c != 1 else 0.0)
+            search.add("chain_missing", f"the claim is the derivative with respect to {shown}{_besides(c)}{steps}", more, about=shown)
 
 
-def _adjoint_is_claimed(search: Search, adjoint: Expr, *, factor: bool) -> Fraction | None:
-    if not search.question.target.is_scalar and search.question.kind == "derivative":
-        return None
-    wanted = search.bench.points[0].claimed
-    try:
-        first = search.bench.adjoint(adjoint, search.bench.points[0])
-    except BROKEN:
-        return None
-    if first.shape != wanted.shape and first.size != wanted.size:
-        return None
-    return search.bench.is_claimed(adjoint, factor=factor)
+def _besides(c: Fraction) -> str:
+    return "" if c == 1 else f", times {c}"
 
 
 def outer_steps(search: Search) -> None:
@@ -63,14 +51,13 @@ def outer_steps(search: Search) -> None:
         if node == search.f or name not in node.names or node.op in {"name", "transpose", "neg"} or search.late:
             continue
         inner = search.bench.derived(of=node if node.is_scalar else make("sum", node))
-        c = None if inner is None else search.first_ratio(inner)
-        if c is not None and search.bench.is_claimed(inner, factor=True) == c:
+        c = search.bench.is_claimed(inner, factor=True)
+        if c is not None:
             shown = search.spell(node)
             what = shown if node.is_scalar else f"the sum of {shown}"
-            extra = "" if c == 1 else f", times {c}"
             kind = "outer_chain" if node.is_scalar else "chain_missing"
             more = 0.3 if c == 1 else 0.6
-            search.add(kind, f"the claim is the derivative of {what}{extra}: what comes after it is left out", more, about=shown)
+            search.add(kind, f"the claim is the derivative of {what}{_besides(c)}: what comes after it is left out", more, about=shown)
 
 
 def variables(search: Search) -> None:
@@ -78,17 +65,10 @@ def variables(search: Search) -> None:
     for v in others(search.question):
         if v.name not in search.f.names:
             continue
-        other = search.bench.derived(by=v.name)
-        for factor in (False, True):
-            c = None if other is None else _adjoint_is_claimed(search, other, factor=factor)
-            if c is not None and not (c == 1 and factor):
-                extra = "" if c == 1 else f", times {c}"
-                search.add(
-                    "wrong_variable",
-                    f"the claim is the derivative with respect to {v.name}{extra}",
-                    0.0 if c == 1 else 0.5,
-                    about=v.name,
-                )
+        c = search.bench.is_claimed(search.bench.derived(by=v.name), factor=True)
+        if c is not None:
+            says = f"the claim is the derivative with respect to {v.name}{_besides(c)}"
+            search.add("wrong_variable", says, 0.0 if c == 1 else 0.5, about=v.name)
 
 
 def entries_by_a_number(search: Search) -> None:
@@ -113,13 +93,12 @@ def _slopes_are_claimed(search: Search, inside: Expr, by: str) -> bool:
 
 def mistakes(search: Search) -> None:
     """One rule of differentiation used wrongly."""
-    symmetric = search.question.kind == "gradient" and search.question.wrt.is_symmetric
     for mistake, node, wrong in mistaken(search.bench):
         if search.late:
             return
-        for form in [wrong, symmetric_part(wrong)] if symmetric else [wrong]:
-            c = search.first_ratio(form)
-            if c is None or search.bench.is_claimed(form, factor=True) != c:
+        for form in [wrong, symmetric_part(wrong)] if search.question.of_symmetric else [wrong]:
+            c = search.bench.is_claimed(form, factor=True)
+            if c is None:
                 continue
             shown = search.spell(node)
             says = mistake.says.format(node=shown)

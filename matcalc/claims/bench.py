@@ -5,7 +5,8 @@ An explanation is another derivative that turns out to be what was claimed, or a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -14,13 +15,13 @@ import numpy as np
 
 from matcalc.claims.layers import difference, float_points, sizes_for
 from matcalc.claims.points import Floats, Sizes, Variable
-from matcalc.claims.question import Question
-from matcalc.claims.truth import symmetric_part
+from matcalc.claims.question import Question, named
+from matcalc.claims.truth import adjoint_of
 from matcalc.derivation.adjoints import Pull, shares
-from matcalc.derivation.building import UNIT, zero
-from matcalc.derivation.reverse import backward, prepared
+from matcalc.derivation.building import UNIT
+from matcalc.derivation.deriving import symmetric_part
 from matcalc.formula.expression import Expr, FormulaError
-from matcalc.formula.operations import Point, evaluate, filled, name
+from matcalc.formula.operations import Point, evaluate, name
 
 FITS = 1e-8
 "Relative distance below which two derivatives are the same in floats."
@@ -66,65 +67,57 @@ class Bench:
 
     def derived(self, *, of: Expr | None = None, by: str | None = None, pull: Pull = shares) -> Expr | None:
         """The derivative (its adjoint, for a function of many entries) by rules that may be wrong; None where they lead nowhere."""
-        f = prepared(of or self.question.target)
-        by = by or self.question.wrt.name
+        variable = named(self.question.variables, by or self.question.wrt.name)
         try:
-            for visit in backward(f, [by], seed=self.seed, pull=pull):
-                if visit.node.op == "name":
-                    return visit.adjoint
+            return adjoint_of(of or self.question.target, variable, seed=self.seed, pull=pull)
         except FormulaError:
             return None
-        variable = next((v for v in self.question.variables if v.name == by), None)
-        return zero(variable.expr) if variable else None
 
     @cached_property
     def derivative(self) -> Expr | None:
         """The true derivative; None where there is no rule for it."""
         found = self.derived()
-        symmetric = self.question.kind == "gradient" and self.question.wrt.is_symmetric
-        return symmetric_part(found) if symmetric and found is not None else found
+        return symmetric_part(found) if self.question.of_symmetric and found is not None else found
 
     # --- numbers ------------------------------------------------------------------------------------------------------------------
 
     def adjoint(self, expr: Expr, at: At) -> Floats:
-        """A derivative from its adjoint: itself, or for a function of many entries one row for each seed."""
-        target = self.question.target
-        if target.is_scalar:
-            gradient_ = value(expr, at.point)
-            return gradient_.T.reshape(1, -1) if self.question.kind == "jacobian" else gradient_
-        rows, cols = (size.at(at.sizes) for size in target.shape)
-        found: list[Floats] = []
-        for k in range(rows * cols):
-            e = np.zeros((rows, cols))
-            e[k % rows, k // rows] = 1.0
-            values = dict(at.point.values)
-            here = Point({**at.point.inputs, SEED: e if rows * cols > 1 else e.reshape(())}, at.sizes, at.point.like, values)
-            found.append(value(expr, here))
-        if self.question.kind == "derivative":
-            return np.array([float(x) for x in found]).reshape(cols, rows).T
-        return np.array([np.asarray(x).T.ravel() for x in found])
+        """A derivative, of whatever shape, from its adjoint: for a function of many entries one row for each seed."""
+        if self.question.target.is_scalar:
+            found = value(expr, at.point)
+            return found.T.reshape(1, -1) if self.question.kind == "jacobian" else found
+        shape = tuple(size.at(at.sizes) for size in self.question.target.shape)
+        seeds = ({**at.inputs, SEED: e} for e in units(shape if math.prod(shape) > 1 else ()))
+        known = at.point.values
+        J = np.array([value(expr, Point(inputs, at.sizes, at.point.like, dict(known))).T.ravel() for inputs in seeds])
+        return J.reshape(shape[::-1]).T if self.question.kind == "derivative" else J
 
     def claimed(self, expr: Expr, at: At) -> Floats:
         """What an expression says where it is taken for the derivative; a differential entry by entry."""
         if self.question.kind != "differential":
             return value(expr, at.point)
+        return self._along_entries(lambda dX: value(expr, Point({**at.inputs, self.question.moved: dX}, at.sizes, at.point.like)), at)
+
+    def differences(self, at: At) -> Floats:
+        """The derivative in floats, for what has no rule."""
+        f, wrt = self.question.target, self.question.wrt.name
+        return self._along_entries(lambda dX: difference(f, at.inputs, wrt, dX, at.sizes)[0], at)
+
+    def _along_entries(self, slope: Callable[[Floats], Floats], at: At) -> Floats:
+        """The derivative of this kind, from the slopes along the entries of the variable."""
         x = at.inputs[self.question.wrt.name]
-        columns: list[Floats] = []
-        for k in range(x.size):
-            e = np.zeros(x.size)
-            e[k] = 1.0
-            dX = e.reshape(x.T.shape).T
-            here = Point({**at.point.inputs, self.question.moved: dX}, at.sizes, at.point.like)
-            columns.append(value(expr, here).T.ravel())
-        J = np.array(columns).T
-        return J.reshape(x.T.shape).T if self.question.target.is_scalar else J
+        slopes = [slope(dX) for dX in units(x.shape)]
+        if self.question.kind == "derivative":
+            return slopes[0]
+        J = np.array([column.T.ravel() for column in slopes]).T
+        return J.reshape(x.T.shape).T if self.question.target.is_scalar and self.question.kind != "jacobian" else J
 
     def at(self, sizes: Sizes, inputs: dict[str, Floats]) -> At | None:
         """Both sides at a point; None where one of them is undefined, or too large to be compared."""
         at = At(sizes, inputs, Point(inputs, sizes, np.zeros(())))
         try:
             at.claimed = self.claimed(self.claim, at)
-            at.true = self.adjoint(self.derivative, at) if self.derivative is not None else _by_differences(self.question, at)
+            at.true = self.adjoint(self.derivative, at) if self.derivative is not None else self.differences(at)
         except BROKEN:
             return None
         fine = np.all(np.isfinite(at.claimed)) and np.all(np.isfinite(at.true))
@@ -136,9 +129,9 @@ class Bench:
         """The constant (1, unless `factor`) that makes what is claimed of another derivative; None if there is none."""
         return None if expr is None else self.equal(lambda at: self.adjoint(expr, at), lambda at: at.claimed, factor=factor)
 
-    def is_true(self, expr: Expr | None, *, factor: bool = False) -> Fraction | None:
-        """The constant that makes the truth of another claim."""
-        return None if expr is None else self.equal(lambda at: self.claimed(expr, at), lambda at: at.true, factor=factor)
+    def is_true(self, expr: Expr) -> bool:
+        """Whether another claim is the truth."""
+        return self.equal(lambda at: self.claimed(expr, at), lambda at: at.true) is not None
 
     def equal(self, made: Callable[[At], Floats], wanted: Callable[[At], Floats], *, factor: bool = False) -> Fraction | None:
         """The constant c with c made = wanted at all points: 1, or a simple one."""
@@ -159,6 +152,12 @@ class Bench:
                 if not close(float(c) * a, b):
                     return None
         return c if self.points else None
+
+
+def units(shape: tuple[int, ...]) -> Iterator[Floats]:
+    """Arrays of zeros with a one at one place, by columns."""
+    for column in np.eye(math.prod(shape)):
+        yield column.reshape(shape[::-1]).T
 
 
 def value(expr: Expr, point: Point) -> Floats:
@@ -207,25 +206,6 @@ def _steady(found: Bench, at: At) -> bool:
     return near is not None and float(np.max(np.abs(near.true - at.true), initial=0.0)) <= np.sqrt(NUDGE) * max(size, 1.0)
 
 
-def _by_differences(question: Question, at: At) -> Floats:
-    """The derivative in floats, entry by entry, for what has no rule."""
-    x = at.inputs[question.wrt.name]
-    columns: list[Floats] = []
-    for k in range(x.size):
-        e = np.zeros(x.size)
-        e[k] = 1.0
-        slope, _ = difference(question.target, at.inputs, question.wrt.name, e.reshape(x.T.shape).T, at.sizes)
-        columns.append(np.asarray(slope).T.ravel())
-    J = np.array(columns).T
-    if question.kind == "derivative":
-        return J.reshape(tuple(reversed([size.at(at.sizes) for size in question.target.shape]))).T
-    return J.reshape(x.T.shape).T if question.target.is_scalar else J
-
-
-def others(question: Question, *, like: Iterable[Variable] = ()) -> list[Variable]:
+def others(question: Question) -> list[Variable]:
     """The variables other than the one that is differentiated by."""
-    skipped = {question.wrt.name, *(v.name for v in like)}
-    return [v for v in question.variables if v.name not in skipped]
-
-
-__all__ = ["At", "Bench", "bench", "close", "filled", "others", "simple", "value"]
+    return [v for v in question.variables if v.name != question.wrt.name]

@@ -12,7 +12,7 @@ import numpy as np
 
 from matcalc.claims.bench import At, Bench
 from matcalc.claims.layers import affordable, difference, float_points
-from matcalc.claims.points import DOMAINS, Floats, Sizes, Variable
+from matcalc.claims.points import Floats, Sizes, belongs
 from matcalc.claims.question import Question
 from matcalc.derivation import clock
 from matcalc.formula.operations import Point, evaluate
@@ -63,7 +63,7 @@ class Counterexample:
 
 def smallest(question: Question, seed: int = 0) -> Counterexample | None:
     """The smallest counterexample that is found; None if there is none up to size three."""
-    if not question.fits():
+    if question.misfit:
         return None
     empty = Bench(question, [])
     rng = np.random.default_rng([seed, 67])
@@ -108,8 +108,8 @@ def _shrunk(empty: Bench, at: At) -> At:
                 if x.flat[place] == simpler:
                     break
                 x.flat[place] = simpler
-                if v.is_symmetric:
-                    x = np.where(np.tri(len(x)) > 0, x, x.T) if _below(place, len(x)) else np.where(np.tri(len(x)) > 0, x.T, x)
+                if v.is_symmetric and x.ndim:
+                    x[divmod(place, len(x))[::-1]] = simpler
                 if not belongs(v, x):
                     continue
                 changed = empty.at(at.sizes, {**at.inputs, v.name: x})
@@ -117,10 +117,6 @@ def _shrunk(empty: Bench, at: At) -> At:
                     at = changed
                     break
     return at
-
-
-def _below(place: int, n: int) -> bool:
-    return place // n >= place % n
 
 
 def _plain(question: Question, at: At) -> bool:
@@ -135,29 +131,6 @@ def _plain(question: Question, at: At) -> bool:
     here, ahead, behind = (np.asarray(value(Point({**at.inputs, question.wrt.name: x + t * dX}, at.sizes, x))) for t in (0.0, 1e-4, -1e-4))
     size = max(1.0, float(np.max(np.abs(here), initial=0)))
     return float(np.max(np.abs(ahead - 2 * here + behind), initial=0)) <= 1e-6 * size
-
-
-def belongs(v: Variable, x: Floats) -> bool:  # noqa: PLR0911  (a table)
-    """Whether an array is from a variable's set."""
-    match v.domain:
-        case "positive":
-            return bool(np.all(x > 0))
-        case "nonzero":
-            return bool(np.all(x != 0))
-        case "unit":
-            return bool(np.all((x > 0) & (x < 1)))
-        case "labels":
-            return bool(np.all(np.abs(x) == 1))
-        case "small":
-            return bool(np.all(np.abs(x) < 0.2))
-        case "spd" | "posquad":
-            return bool(np.all(np.linalg.eigvalsh(x + x.T if x.ndim else np.reshape(x, (1, 1))) > 0.2))
-        case "invertible":
-            return abs(float(np.linalg.det(x) if x.ndim else x)) > 0.2
-        case "posdet":
-            return float(np.linalg.det(x) if x.ndim else x) > 0.2
-        case _:
-            return v.domain in DOMAINS
 
 
 def _reported(question: Question, at: At) -> Counterexample:

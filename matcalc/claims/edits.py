@@ -151,7 +151,7 @@ def _orders(count: int) -> Iterator[tuple[int, ...]]:
 
 
 def reordered(expr: Expr) -> Iterator[Edit]:
-    """One product in another order; of an outer product x yᵀ also y xᵀ."""
+    """One product in another order, of matrices or of Kronecker; of an outer product x yᵀ also y xᵀ."""
 
     def changes() -> Iterator[tuple[Path, Expr, Expr]]:
         for path, factors in chains(expr):
@@ -170,6 +170,8 @@ def reordered(expr: Expr) -> Iterator[Edit]:
                     yield path, node, make("hadamard", y, make("matmul", a, x))
                 case Expr(op="hadamard", args=(x, Expr(op="matmul", args=(a, y)))) if a.is_square:
                     yield path, node, make("matmul", a, make("hadamard", x, y))
+                case Expr(op="kron", args=(a, b)):
+                    yield path, node, make("kron", b, a)
                 case _:
                     pass
 

@@ -34,21 +34,14 @@ def explain(question: Question, spell: Spell, seed: int = 0, *, untyped: str = "
 
 def _explained(search: Search, untyped: str) -> None:
     question = search.question
-    shape = untyped or ("" if question.fits() else misshapen(question))
-    if shape:
+    if shape := untyped or question.misfit:
         search.found.append(Reason("shape", shape, COSTS["shape"]))
         if not untyped:
             search.run((whole.transposes, backwards.interior, backwards.variables))
             search.question = all_equal(question)
-            if not search.question.fits():
+            if search.question.misfit:
                 return
     search.run(TESTS)
-
-
-def misshapen(question: Question) -> str:
-    """The shape that was claimed, and the one that is right."""
-    (rows, cols), (m, n) = question.claim.shape, question.shape
-    return f"the claim is {rows}×{cols}, but a {question.kind} with respect to {question.wrt.name} must be {m}×{n}"
 
 
 def last_resorts(search: Search) -> None:  # noqa: C901  (one after the other, until something is found)
@@ -114,5 +107,3 @@ TESTS: tuple[Callable[[Search], None], ...] = (
     last_resorts,
 )
 "The tests, the cheap ones first."
-
-__all__ = ["Reason", "explain", "misshapen"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,12 +13,12 @@ import numpy as np
 
 from matcalc.claims.atoms import arithmetic, without_comparisons
 from matcalc.claims.points import Floats, Sizes, at_random, direction, finite, in_balls, in_field, proposals
-from matcalc.claims.question import Question, both, inner
+from matcalc.claims.question import Question, beside, both
 from matcalc.derivation import clock
 from matcalc.derivation.reverse import prepared
 from matcalc.exact import Ball, BallDual, Exact, Field, NoExactFormError, UndecidedError, UndefinedPointError, working_precision
 from matcalc.formula.expression import Expr
-from matcalc.formula.operations import Point, evaluate, make
+from matcalc.formula.operations import Point, evaluate
 
 CHANCE = 1e-15
 "The chance of a false proof that is aimed at, for each choice of sizes."
@@ -38,6 +37,7 @@ DIGITS = 30
 "Digits to which balls must agree."
 PRECISIONS = (192, 640)
 UNDEFINED = "no point was found at which the function and the claim are both defined"
+NOWHERE = "the claim is defined at no point that was tried, where the function has a derivative"
 TOO_LARGE = "the arrays are too large for this arithmetic"
 ONE_SIZE = "it agrees, but could be looked at for one choice of sizes only"
 DOUBLE = 2.0**-50
@@ -57,14 +57,6 @@ class Layer:
     bound: float = 0.0  # the chance of a false proof
     digits: float = 0.0  # to how many decimal digits both sides agree
     note: str = ""
-    seconds: float = 0.0
-    assumed: str = ""  # what had to be assumed to find points at all
-
-    def __str__(self) -> str:
-        seen = f" at {self.points} points" if self.points else ""
-        more = f", chance of a false proof at most {self.bound:.0e}" if self.bound else ""
-        more += f", to {self.digits:.0f} digits" if self.digits else ""
-        return f"{self.name}: {self.says}{seen}{more}" + (f" ({self.note})" if self.note else "")
 
 
 MOST_WORK = {"field": 2e8, "balls": 1e6, "floats": 1e10, "search": 4e6}
@@ -128,21 +120,34 @@ def _too_few(question: Question, good: Sequence[Sizes]) -> bool:
     return len(good) < min(2, len(choices))
 
 
+def float_points(question: Question, sizes: Sizes, rng: np.random.Generator, count: int) -> Iterator[dict[str, Floats]]:
+    """Points of the domain at which the function and the claim are finite numbers."""
+    found = 0
+    for _ in range(FLOAT_TRIES):
+        clock.check()
+        inputs = at_random(question.variables, sizes, rng)
+        point = Point(inputs, sizes, np.zeros(()))
+        if question.kind == "differential":
+            moving = {question.moved: inputs[question.wrt.name]}
+            point = Point({**inputs, **moving}, sizes, np.zeros(()))
+        if finite(question.target, point) and finite(question.claim, point):
+            yield inputs
+            found += 1
+            if found == count:
+                return
+
+
 # --- the prime field -------------------------------------------------------------------------------------------------------------
 
 
 def in_the_field(question: Question, seed: int = 0) -> Layer:
     """What residues say: an equality is a proof, a difference a refutation if no unknown function and no root took part."""
-    started = time.perf_counter()
+    kind = "jacobian" if question.kind == "hessian" else question.kind  # of the gradient, which `target` is
     try:
-        told = replace(question, f=without_comparisons(prepared(question.target)), claim=without_comparisons(prepared(question.claim)))
-        told = replace(told, kind="jacobian" if question.kind == "hessian" else question.kind)
-        layer = _field_layer(told, seed)
-    except (NoExactFormError, NotImplementedError) as error:
-        layer = Layer("prime field", "nothing", note=str(error))
-    except UndefinedEverywhereError as error:
-        layer = Layer("prime field", "nothing", note=str(error))
-    return replace(layer, seconds=time.perf_counter() - started)
+        f, claim = (without_comparisons(prepared(side)) for side in (question.target, question.claim))
+        return _field_layer(replace(question, f=f, claim=claim, kind=kind), seed)
+    except (NoExactFormError, NotImplementedError, UndefinedEverywhereError) as error:
+        return Layer("prime field", "nothing", note=str(error))
 
 
 @dataclass(frozen=True)
@@ -199,6 +204,8 @@ def _at_one_size(question: Question, sizes: Sizes, rng: np.random.Generator) -> 
 
 def _field_point(question: Question, sizes: Sizes, rng: np.random.Generator) -> _Seen | None:
     """Both sides at a random point; None if none is found at which they are defined."""
+    # a constant that is told in digits on one side may be good to double precision, which is seen in balls
+    named_constants = any(node.op == "constant" for side in (question.f, question.claim) for node in side.nodes())
     tries = TRIES
     attempt = 0
     while attempt < tries:
@@ -220,7 +227,8 @@ def _field_point(question: Question, sizes: Sizes, rng: np.random.Generator) -> 
             continue
         gaps: list[Any] = [got - truth for got, truth, _ in pairs]
         chance = min(1.0, max(gap.degree.chance for gap in gaps) + used.collisions)
-        return _Seen(any(bool(gap.entries.any()) for gap in gaps), chance, used.transcendental, used.roots)
+        different = any(bool(gap.entries.any()) for gap in gaps)
+        return _Seen(different, chance, used.transcendental or named_constants, used.roots)
     return None
 
 
@@ -229,40 +237,18 @@ def _field_point(question: Question, sizes: Sizes, rng: np.random.Generator) -> 
 
 def in_the_balls(question: Question, seed: int = 0) -> Layer:
     """What balls of real numbers say: apart is a refutation, together to 30 digits a verification."""
-    started = time.perf_counter()
     layer = Layer("balls", "nothing")
     for bits in PRECISIONS:
         with working_precision(bits):
             try:
                 layer = _ball_layer(question, seed)
-            except (UndecidedError, UndefinedPointError) as error:
+            except (UndecidedError, UndefinedPointError) as error:  # which more bits may cure
                 layer = Layer("balls", "nothing", note=str(error))
-            except (NoExactFormError, NotImplementedError) as error:
-                layer = Layer("balls", "nothing", note=str(error))
-                break
-            except UndefinedEverywhereError as error:
-                layer = Layer("balls", "nothing", note=str(error))
-                break
+            except (NoExactFormError, NotImplementedError, UndefinedEverywhereError) as error:
+                return Layer("balls", "nothing", note=str(error))
         if layer.says != "nothing":
             break
-    return replace(layer, seconds=time.perf_counter() - started)
-
-
-def float_points(question: Question, sizes: Sizes, rng: np.random.Generator, count: int) -> Iterator[dict[str, Floats]]:
-    """Points of the domain at which the function and the claim are finite numbers."""
-    found = 0
-    for _ in range(FLOAT_TRIES):
-        clock.check()
-        inputs = at_random(question.variables, sizes, rng)
-        point = Point(inputs, sizes, np.zeros(()))
-        if question.kind == "differential":
-            moving = {question.moved: inputs[question.wrt.name]}
-            point = Point({**inputs, **moving}, sizes, np.zeros(()))
-        if finite(question.target, point) and finite(question.claim, point):
-            yield inputs
-            found += 1
-            if found == count:
-                return
+    return layer
 
 
 def _ball_layer(question: Question, seed: int) -> Layer:
@@ -352,12 +338,10 @@ def _matrix_exponential(entries: Any) -> Any:
 
 def in_floats(question: Question, seed: int = 0) -> Layer:
     """What finite differences say, where no exact arithmetic knows an operation."""
-    started = time.perf_counter()
     try:
-        layer = _float_layer(question, seed)
+        return _float_layer(question, seed)
     except TooLargeError as error:
-        layer = Layer("finite differences", "nothing", note=str(error))
-    return replace(layer, seconds=time.perf_counter() - started)
+        return Layer("finite differences", "nothing", note=str(error))
 
 
 def _float_layer(question: Question, seed: int) -> Layer:
@@ -369,10 +353,10 @@ def _float_layer(question: Question, seed: int) -> Layer:
             dX = direction(question.wrt, inputs[question.wrt.name].shape, rng)
             slope, error = difference(question.target, inputs, question.wrt.name, dX, sizes)
             C = _claimed(question, inputs, dX, sizes)
-            got = inner(question, C, dX)
+            got, true = beside(question.kind, C, dX, slope)
             size = max(float(np.max(np.abs(slope))), float(np.max(np.abs(got))), float(np.max(np.abs(C))), 1e-30)
-            gap = float(np.max(np.abs(got.ravel() - np.asarray(slope).T.ravel()))) / size
-            if question.kind == "gradient" and question.wrt.is_symmetric:
+            gap = float(np.max(np.abs(got - true))) / size
+            if question.of_symmetric:
                 gap = max(gap, float(np.max(np.abs(C - C.T))) / size)
             points, seen = points + 1, seen + 1
             if gap > max(1e-5, 100 * error / size):
@@ -417,14 +401,15 @@ def difference(f: Expr, inputs: dict[str, Floats], name: str, dX: Floats, sizes:
 
 def by_jax(question: Question, seed: int = 0) -> Layer:
     """What `matcalc.check` says, which brings in JAX: the last resort."""
-    started = time.perf_counter()
     from matcalc.checking import check
     from matcalc.verdict import Status
 
     rng = np.random.default_rng([seed, 64])
     good: list[Sizes] = []
-    says, note = "nothing", "" if question.kind == "gradient" else "gradients only"
-    for sizes in (each for each in question.dims or proposals(question.names) if affordable(question, each, "search") and not note):
+    says, note = "nothing", ""
+    if question.kind != "gradient" or question.of_symmetric:
+        return Layer("JAX", says, note="gradients by arrays without symmetry only")
+    for sizes in (each for each in question.dims or proposals(question.names) if affordable(question, each, "search")):
         for inputs in float_points(question, sizes, rng, 1):
             others = {k: x for k, x in inputs.items() if k != question.wrt.name}
 
@@ -439,7 +424,4 @@ def by_jax(question: Question, seed: int = 0) -> Layer:
             break
     if says == "equal" and _too_few(question, good):
         says, note = "nothing", ONE_SIZE
-    return Layer("JAX", says, len(good), tuple(good), note=note, seconds=time.perf_counter() - started)
-
-
-__all__ = ["Layer", "by_jax", "difference", "finite", "float_points", "in_floats", "in_the_balls", "in_the_field", "make"]
+    return Layer("JAX", says, len(good), tuple(good), note=note)

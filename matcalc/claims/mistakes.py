@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 from matcalc.claims.bench import Bench
+from matcalc.claims.question import Question
 from matcalc.derivation.adjoints import SLOPES, Pull, Shares, Slope, shares
 from matcalc.derivation.building import by_entry, flipped, inner, minus, ones, scaled, times, to_power
 from matcalc.derivation.reverse import prepared
@@ -14,6 +17,10 @@ from matcalc.formula.expression import Expr, FormulaError
 from matcalc.formula.operations import filled, make, number
 
 HALF = number(Fraction(1, 2))
+Wrong = Callable[[Expr, Expr], Expr | None]
+"A wrong share of one operand, from the operation and its adjoint."
+LEARNT = {"inverse_rule", "elementwise_derivative", "chain_missing"}
+"Mistakes that are made at all operations of a kind, if at one."
 MOST_NODES = 24
 "Operations of a function whose rules are exchanged."
 
@@ -27,41 +34,40 @@ class Mistake:
     rule: Pull
     cost: float = 0.0
 
-    def pull(self, target: Expr | None, op: str) -> Pull:
-        """The rules with this one in place, at one node, or at all of this operation."""
-
-        def pulled(node: Expr, adjoint: Expr) -> Shares:
-            if node == target or (target is None and node.op == op):
-                return self.rule(node, adjoint)
-            return shares(node, adjoint)
-
-        return pulled
-
 
 def mistaken(bench: Bench) -> Iterator[tuple[Mistake, Expr, Expr]]:
     """Every derivative that one wrong rule leads to: the mistake, the operation, and the derivative."""
-    f = prepared(bench.question.target)
-    wrt = bench.question.wrt.name
-    nodes = [node for node in f.nodes() if wrt in node.names and node.args][::-1][:MOST_NODES]
-    counts = {node.op: sum(other.op == node.op for other in nodes) for node in nodes}
+    for mistake, node, pull in _tries(bench.question):
+        found = bench.derived(pull=pull)
+        if found is not None:
+            yield mistake, node, found
+
+
+def _tries(question: Question) -> Iterator[tuple[Mistake, Expr, Pull]]:
+    """Each mistake at each operation; then at all operations of a kind, as somebody makes it who has learnt a wrong rule."""
+    nodes = [node for node in prepared(question.target).nodes() if question.wrt.name in node.names and node.args][::-1][:MOST_NODES]
     for node in nodes:
-        for mistake in mistakes(node):
-            try:
-                found = bench.derived(pull=mistake.pull(node, node.op))
-            except FormulaError:
-                continue
-            if found is not None:
-                yield mistake, node, found
-    for op in [op for op, count in counts.items() if count > 1]:
-        first = next(node for node in nodes if node.op == op)
-        for mistake in mistakes(first):
-            if mistake.kind in {"inverse_rule", "elementwise_derivative", "chain_missing"} and op not in {"matmul", "scale", "hadamard"}:
-                try:
-                    found = bench.derived(pull=mistake.pull(None, op))
-                except FormulaError:
-                    continue
-                if found is not None:
-                    yield mistake, first, found
+        yield from ((mistake, node, _at(node, mistake.rule)) for mistake in mistakes(node))
+    for op, count in Counter(node.op for node in nodes).items():
+        if count > 1 and op not in {"matmul", "scale", "hadamard"}:
+            first = next(node for node in nodes if node.op == op)
+            yield from ((mistake, first, _everywhere(op, k)) for k, mistake in enumerate(mistakes(first)) if mistake.kind in LEARNT)
+
+
+def _at(target: Expr, rule: Pull) -> Pull:
+    """The right rules, but for a wrong one at one operation."""
+    return lambda node, adjoint: rule(node, adjoint) if node == target else shares(node, adjoint)
+
+
+def _everywhere(op: str, k: int) -> Pull:
+    """The right rules, but for the mistake number k at every operation of a kind."""
+
+    def pull(node: Expr, adjoint: Expr) -> Shares:
+        wrong = islice(mistakes(node), k, None) if node.op == op else iter(())
+        rule = next((mistake.rule for mistake in wrong), shares)
+        return rule(node, adjoint)
+
+    return pull
 
 
 def mistakes(node: Expr) -> Iterator[Mistake]:
@@ -70,6 +76,16 @@ def mistakes(node: Expr) -> Iterator[Mistake]:
         yield from _of_functions(node)
     if node.op in _RULES:
         yield from _RULES[node.op](node)
+
+
+def _first(rule: Wrong) -> Pull:
+    """A wrong share of the first of two operands, beside the right one of the second."""
+    return lambda node, adjoint: (rule(node, adjoint), shares(node, adjoint)[1])
+
+
+def _second(rule: Wrong) -> Pull:
+    """A wrong share of the second operand, beside the right one of the first."""
+    return lambda node, adjoint: (shares(node, adjoint)[0], rule(node, adjoint))
 
 
 # --- functions of entries ----------------------------------------------------------------------------------------------------------
@@ -144,49 +160,44 @@ def _of_power(node: Expr) -> Iterator[Mistake]:
         yield from _of_exponents(node)
     kind = "outer_chain" if node.is_scalar else "elementwise_derivative"
     less, more = (number(p.data + k) if isinstance(p.data, Fraction) else make("add", p, number(k)) for k in (-1, 1))
+    factor = f"factor {p.data}" if p.op == "number" else "exponent in front"
     wrong = [
-        ("the factor {p} is left out", lambda: _raised(x, less)),
-        ("the exponent is not lowered", lambda: scaled(p, node)),
-        ("the power is left as it was", lambda: node),
-        ("only the exponent comes down", lambda: scaled(p, ones(x))),
-        ("the exponent comes down, but x is not to the power less one", lambda: scaled(p, x)),
-        ("the exponent is lowered in front too", lambda: scaled(less, _raised(x, less))),
-        ("the integral of the power is taken", lambda: scaled(_one_over(more), _raised(x, more)) if more != number(0) else make("log", x)),
-        ("the derivative of an absolute value is left out", lambda: scaled(p, _raised(make("abs", x), less))),
+        (f"the {factor} is left out", _raised(x, less)),
+        ("the exponent is not lowered", scaled(p, node)),
+        ("the power is left as it was", node),
+        ("only the exponent comes down", scaled(p, ones(x))),
+        ("the exponent comes down, but x is not to the power less one", scaled(p, x)),
+        ("the exponent is lowered in front too", scaled(less, _raised(x, less))),
+        ("the integral of the power is taken", scaled(_one_over(more), _raised(x, more)) if more != number(0) else make("log", x)),
+        ("the derivative of an absolute value is left out", scaled(p, _raised(make("abs", x), less))),
     ]
     yield Mistake(
         "outer_chain" if node.is_scalar else "chain_missing",
         "the derivative of the power is left out at {node}",
-        lambda n, a: (a, shares(n, a)[1]),
-        0.0,
+        _first(lambda _, a: a),
     )
     for k, (text, slope) in enumerate(wrong):
-        says = text.replace("{p}", _plain(p)) + " at {node}"
-        yield Mistake(kind, says, _power_with(slope), 0.01 * k)
-
-
-def _power_with(slope: Callable[[], Expr]) -> Pull:
-    return lambda node, adjoint: (by_entry(slope(), adjoint), shares(node, adjoint)[1])
+        yield Mistake(kind, text + " at {node}", _first(_by_entry(slope)), 0.01 * k)
 
 
 def _of_exponents(node: Expr) -> Iterator[Mistake]:
     x, p = node.args
     kind = "outer_chain" if node.is_scalar else "elementwise_derivative"
-    wrong: tuple[tuple[str, str, Callable[[], Expr]], ...] = (
-        ("chain_missing", "the factor log x is left out", lambda: node),
-        (kind, "the rule for a power of the variable is used for the exponent", lambda: scaled(p, _raised(x, make("sub", p, number(1))))),
-        (kind, "log x is all that is left", lambda: make("log", x)),
+    wrong = (
+        ("chain_missing", "the factor log x is left out", node),
+        (kind, "the rule for a power of the variable is used for the exponent", scaled(p, _raised(x, make("sub", p, number(1))))),
+        (kind, "log x is all that is left", make("log", x)),
     )
     for k, (each, text, slope) in enumerate(wrong):
-        yield Mistake(each, text + " at {node}", _exponent_with(slope), 0.01 * k)
+        yield Mistake(each, text + " at {node}", _second(_summed(slope)), 0.01 * k)
 
 
-def _exponent_with(slope: Callable[[], Expr]) -> Pull:
-    return lambda node, adjoint: (shares(node, adjoint)[0], inner(slope(), adjoint))
+def _by_entry(slope: Expr) -> Wrong:
+    return lambda _, adjoint: by_entry(slope, adjoint)
 
 
-def _plain(p: Expr) -> str:
-    return str(p.data) if p.op == "number" else repr(p)
+def _summed(slope: Expr) -> Wrong:
+    return lambda _, adjoint: inner(slope, adjoint)
 
 
 def _raised(x: Expr, p: Expr) -> Expr:
@@ -344,13 +355,17 @@ def _of_expm(node: Expr) -> Iterator[Mistake]:
 # --- products ------------------------------------------------------------------------------------------------------------------------
 
 
-def _fitting(share: Callable[[], Expr], wanted: Expr) -> Expr | None:
+def _fitting(rule: Callable[[Expr], Expr], operand: Expr) -> Wrong:
     """A wrong share, if it has the shape of the operand."""
-    try:
-        found = share()
-    except FormulaError:
-        return None
-    return found if found.shape == wanted.shape else None
+
+    def share(_: Expr, adjoint: Expr) -> Expr | None:
+        try:
+            found = rule(adjoint)
+        except FormulaError:
+            return None
+        return found if found.shape == operand.shape else None
+
+    return share
 
 
 def _of_matmul(node: Expr) -> Iterator[Mistake]:
@@ -366,77 +381,51 @@ def _of_matmul(node: Expr) -> Iterator[Mistake]:
         ("product_order", "the factor before it stands on the wrong side at {node}", lambda a: times(a, flipped(A))),
     )
     for kind, text, rule in right:
-        yield Mistake(kind, text, _left_operand(rule), 0.1)
+        yield Mistake(kind, text, _first(_fitting(rule, A)), 0.1)
     for kind, text, rule in left:
-        yield Mistake(kind, text, _right_operand(rule), 0.1)
-
-
-def _left_operand(rule: Callable[[Expr], Expr]) -> Pull:
-    return lambda node, a: (_fitting(lambda: rule(a), node.args[0]), shares(node, a)[1])
-
-
-def _right_operand(rule: Callable[[Expr], Expr]) -> Pull:
-    return lambda node, a: (shares(node, a)[0], _fitting(lambda: rule(a), node.args[1]))
+        yield Mistake(kind, text, _second(_fitting(rule, B)), 0.1)
 
 
 def _of_hadamard(_: Expr) -> Iterator[Mistake]:
-    yield Mistake("chain_missing", "the factor beside it is left out at {node}", lambda n, a: (a, shares(n, a)[1]), 0.1)
-    yield Mistake("chain_missing", "the factor beside it is left out at {node}", lambda n, a: (shares(n, a)[0], a), 0.1)
+    yield Mistake("chain_missing", "the factor beside it is left out at {node}", _first(lambda _, a: a), 0.1)
+    yield Mistake("chain_missing", "the factor beside it is left out at {node}", _second(lambda _, a: a), 0.1)
     yield Mistake(
         "wrong_operand", "the factors stay where they were at {node}", lambda n, a: (by_entry(n.args[0], a), by_entry(n.args[1], a)), 0.2
     )
-    yield Mistake("chain_missing", "the product stays as it is at {node}", lambda n, a: (by_entry(n, a), shares(n, a)[1]), 0.3)
+    yield Mistake("chain_missing", "the product stays as it is at {node}", _first(by_entry), 0.3)
 
 
 def _of_scale(_: Expr) -> Iterator[Mistake]:
-    yield Mistake("chain_missing", "the scalar factor is left out at {node}", lambda n, a: (shares(n, a)[0], a), 0.1)
+    yield Mistake("chain_missing", "the scalar factor is left out at {node}", _second(lambda _, a: a), 0.1)
 
 
-def _of_divide(_: Expr) -> Iterator[Mistake]:
-    def wrong_square(n: Expr, a: Expr) -> Shares:
-        X, c = n.args
-        return shares(n, a)[0], minus(make("divide", inner(a, X), c))
-
-    yield Mistake("chain_missing", "the divisor is left out at {node}", lambda n, a: (a, shares(n, a)[1]), 0.1)
-    yield Mistake("elementwise_derivative", "the divisor is not squared at {node}", wrong_square, 0.1)
-    yield Mistake(
-        "elementwise_derivative",
-        "the square of the divisor divides everything at {node}",
-        lambda n, a: (shares(n, make("divide", a, n.args[1]))[0], shares(n, a)[1]),
-        0.2,
-    )
+def _of_division(node: Expr) -> Iterator[Mistake]:
+    """What is done wrong about x/y, whether y is a number or divides entry by entry."""
+    x, y = node.args
+    together = inner if node.op == "divide" else by_entry
+    kind = "elementwise_derivative"
+    yield Mistake("chain_missing", "the divisor is left out at {node}", _first(lambda _, a: a), 0.1)
+    yield Mistake(kind, "the divisor is not squared at {node}", _second(lambda _, a: minus(make(node.op, together(a, x), y))), 0.1)
     yield Mistake("term_sign", "the quotient rule has a plus at {node}", lambda n, a: (shares(n, a)[0], minus(shares(n, a)[1] or a)), 0.1)
 
 
-def _of_quotient(_: Expr) -> Iterator[Mistake]:
-    def wrong_square(n: Expr, a: Expr) -> Shares:
-        x, y = n.args
-        return shares(n, a)[0], minus(make("quotient", by_entry(a, x), y))
+def _of_divide(node: Expr) -> Iterator[Mistake]:
+    yield from _of_division(node)
+    twice = _first(lambda n, a: make("divide", make("divide", a, n.args[1]), n.args[1]))
+    yield Mistake("elementwise_derivative", "the square of the divisor divides everything at {node}", twice, 0.2)
 
-    yield Mistake("chain_missing", "the divisor is left out at {node}", lambda n, a: (a, shares(n, a)[1]), 0.1)
-    yield Mistake("elementwise_derivative", "the divisor is not squared at {node}", wrong_square, 0.1)
-    yield Mistake(
-        "elementwise_derivative",
-        "the integral log y of 1/y is taken at {node}",
-        lambda n, a: (shares(n, a)[0], by_entry(make("log", n.args[1]), by_entry(n.args[0], a))),
-        0.2,
+
+def _of_quotient(node: Expr) -> Iterator[Mistake]:
+    x, y = node.args
+    yield from _of_division(node)
+    wrong: tuple[tuple[str, str, Wrong, float], ...] = (
+        ("elementwise_derivative", "the integral log y of 1/y is taken", lambda _, a: by_entry(make("log", y), by_entry(x, a)), 0.2),
+        ("elementwise_derivative", "1/y was taken for the derivative of x/y", lambda _, a: make("quotient", a, y), 0.1),
+        ("chain_missing", "the numerator is left out", lambda _, a: minus(make("quotient", a, to_power(y, 2))), 0.1),
+        ("chain_missing", "the numerator is left out", lambda _, a: minus(make("quotient", a, y)), 0.2),
     )
-    yield Mistake(
-        "elementwise_derivative",
-        "1/y was taken for the derivative of x/y at {node}",
-        lambda n, a: (shares(n, a)[0], make("quotient", a, n.args[1])),
-        0.1,
-    )
-    yield Mistake(
-        "chain_missing",
-        "the numerator is left out at {node}",
-        lambda n, a: (shares(n, a)[0], minus(make("quotient", a, to_power(n.args[1], 2)))),
-        0.1,
-    )
-    yield Mistake(
-        "chain_missing", "the numerator is left out at {node}", lambda n, a: (shares(n, a)[0], minus(make("quotient", a, n.args[1]))), 0.2
-    )
-    yield Mistake("term_sign", "the quotient rule has a plus at {node}", lambda n, a: (shares(n, a)[0], minus(shares(n, a)[1] or a)), 0.1)
+    for kind, text, rule, cost in wrong:
+        yield Mistake(kind, text + " at {node}", _second(rule), cost)
 
 
 _RULES: dict[str, Callable[[Expr], Iterator[Mistake]]] = {

@@ -12,17 +12,18 @@ from matcalc.claims.bench import BROKEN, FITS, SEED, At, simple
 from matcalc.claims.points import Floats
 from matcalc.claims.search import Search
 from matcalc.claims.terms import terms
-from matcalc.claims.truth import symmetric_part
 from matcalc.claims.whole import of_sizes
 from matcalc.derivation.building import flipped
-from matcalc.derivation.deriving import matrix_of
+from matcalc.derivation.deriving import matrix_of, symmetric_part
 from matcalc.derivation.reverse import paths
 from matcalc.derivation.simplify import Simplifier
 from matcalc.formula.expression import Expr, FormulaError
 from matcalc.formula.operations import make
 
-MOST_PARTS = 8
-"Parts of a derivative whose every subset is tried."
+MOST = 16
+"Parts of a derivative that are looked at together."
+MOST_SUBSETS = 8
+"Parts whose every subset is tried."
 
 
 def parts(search: Search) -> None:
@@ -40,31 +41,31 @@ def parts(search: Search) -> None:
 
 def _partitions(search: Search) -> Iterator[tuple[str, list[tuple[str, Expr]]]]:
     question = search.question
-    symmetric = question.kind == "gradient" and question.wrt.is_symmetric
+    symmetric = question.of_symmetric
 
     def own(x: Expr) -> Expr:
         return symmetric_part(x) if symmetric else x
 
     try:
-        by_path = [(p.description, own(p.adjoint)) for p in paths(question.target, question.wrt.name, seed=search.bench.seed)]
+        along = paths(question.target, question.wrt.name, seed=search.bench.seed)
     except FormulaError:
-        by_path = []
-    if 1 < len(by_path) <= 12:
-        yield "path", by_path
+        along = ()
+    if 1 < len(along) <= MOST:
+        yield "path", [(path.description, own(path.adjoint)) for path in along]
         if symmetric:
-            yield "path", [(p.description, p.adjoint) for p in paths(question.target, question.wrt.name, seed=search.bench.seed)]
+            yield "path", [(path.description, path.adjoint) for path in along]
     summands = _summands(search.f)
-    if 1 < len(summands) <= 12 and search.f.is_scalar:
+    if 1 < len(summands) <= MOST and search.f.is_scalar:
         found = [(s, search.bench.derived(of=s)) for s in summands]
         yield "summand", [(f"the derivative of {search.spell(s)}", own(d)) for s, d in found if d is not None]
     whole = search.bench.derived()
     if whole is not None:
         split = terms(whole)
-        if 1 < len(split) <= 16:
+        if 1 < len(split) <= MOST:
             yield "term", [(_shown_term(search, t, k), own(t)) for k, t in enumerate(split, 1)]
         if symmetric:
             split = terms(whole, [v.name for v in question.variables if v.is_symmetric])
-            if 1 < len(split) <= 16:
+            if 1 < len(split) <= MOST:
                 yield "term", [(f"the term {search.spell(t)}", t) for t in split]
 
 
@@ -90,7 +91,7 @@ def _weighted(search: Search, labels: list[str], arrays: list[list[Any]], what: 
     if not np.all(np.isfinite(columns)):
         return
     tries: list[tuple[float, ...]] = []
-    if count <= MOST_PARTS:
+    if count <= MOST_SUBSETS:
         tries += [w for w in product((1.0, 0.0), repeat=count) if any(w) and not all(w)]
         tries += [w for w in product((1.0, -1.0), repeat=count) if len(set(w)) > 1] if count <= 6 else []
     scale = max(float(np.max(np.abs(aim), initial=0)), 1e-300)
@@ -161,7 +162,7 @@ def _tell_weights(search: Search, labels: list[str], weights: tuple[float, ...],
 def terms_of_the_claim(search: Search) -> None:
     """Terms of the claim that have the wrong sign or factor, or that are too many."""
     split = terms(search.question.claim)
-    if search.zero or not 1 < len(split) <= 12:
+    if search.zero or not 1 < len(split) <= MOST:
         return
     rows: list[list[Floats]] = []
     for at in search.bench.points:

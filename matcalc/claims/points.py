@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, permutations
+from itertools import cycle, islice, permutations
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matcalc.exact import Dual
+from matcalc.exact import Ball, Dual, NoExactFormError, UndecidedError, UndefinedPointError, working_precision
 from matcalc.formula import names
-from matcalc.formula.expression import Expr
+from matcalc.formula.expression import Expr, FormulaError
 from matcalc.formula.operations import Point, evaluate, name
 from matcalc.formula.size import ONE, Size
 
@@ -54,10 +54,6 @@ class Variable(names.Variable):
     def lengths(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """The shape of its value: none for a number, two for anything else."""
         return () if self.rows == ONE == self.cols else (self.rows.at(sizes), self.cols.at(sizes))
-
-    def __str__(self) -> str:
-        size = "number" if self.rows == ONE == self.cols else str(self.rows) if self.cols == ONE else f"{self.rows}×{self.cols}"
-        return f"{self.name}: {self.domain} {size}"
 
 
 # --- points ---------------------------------------------------------------------------------------------------------------------
@@ -146,6 +142,31 @@ def domain_of(word: str) -> str:
     return known
 
 
+def belongs(v: Variable, x: Floats) -> bool:  # noqa: PLR0911  (a table)
+    """Whether an array is from a variable's set, and not at its edge."""
+    if v.domain in {"symmetric", "spd"} and not np.array_equal(x, x.T):
+        return False
+    match v.domain:
+        case "positive":
+            return bool(np.all(x > 0))
+        case "nonzero":
+            return bool(np.all(x != 0))
+        case "unit":
+            return bool(np.all((x > 0) & (x < 1)))
+        case "labels":
+            return bool(np.all(np.abs(x) == 1))
+        case "small":
+            return bool(np.all(np.abs(x) < 0.2))
+        case "spd" | "posquad":
+            return bool(np.all(np.linalg.eigvalsh(x + x.T if x.ndim else np.reshape(x, (1, 1))) > 0.2))
+        case "invertible":
+            return abs(float(np.linalg.det(x) if x.ndim else x)) > 0.2
+        case "posdet":
+            return float(np.linalg.det(x) if x.ndim else x) > 0.2
+        case _:
+            return True
+
+
 def at_random(variables: Sequence[Variable], sizes: Sizes, rng: np.random.Generator) -> dict[str, Floats]:
     """A point of floats, which are exact in every arithmetic."""
     return {v.name: np.asarray(DOMAINS[v.domain][0](rng, v.lengths(sizes)), dtype=np.float64) for v in variables}
@@ -182,6 +203,8 @@ def direction(variable: Variable, shape: tuple[int, ...], rng: np.random.Generat
 LENGTHS = (3, 4, 2, 5, 6, 7, 8)
 "Sizes that dimensions are given, different ones to different dimensions."
 MOST_PROPOSALS = 12
+SHOWN = ((2, 3), (3, 2), (3, 3), (2, 2))
+"Sizes that dimensions are given in turn where arrays are shown: different ones, unless the function is defined for equal ones only."
 
 
 def proposals(names: Sequence[str]) -> Iterator[Sizes]:
@@ -213,13 +236,28 @@ def finite(expr: Expr, point: Point) -> bool:
             return False
 
 
+def _certain(f: Expr, inputs: Mapping[str, Floats], sizes: Sizes) -> bool:
+    """Whether a function is defined at a point of floats, and not by rounding alone, which gives singular matrices an inverse."""
+    if not finite(f, Point(inputs, sizes, np.zeros(()))):
+        return False
+    try:
+        with working_precision():
+            evaluate(f, Point({word: Ball.constant(x) for word, x in inputs.items()}, sizes, Ball.constant(0)))
+    except (NoExactFormError, NotImplementedError):
+        return True
+    except (UndecidedError, UndefinedPointError):
+        return False
+    return True
+
+
 def random_inputs(f: Expr, variables: Sequence[names.Variable], seed: int = 0) -> dict[str, Floats]:
-    """Random inputs at which a function is defined; ValueError if none are found."""
+    """Random inputs to be shown, at which a function is defined: small arrays of two decimals. FormulaError if none are found."""
     rng = np.random.default_rng([seed, 68])
     known = [Variable.of(v) for v in variables]
-    for sizes in proposals(dimensions(known, f)):
+    for lengths in SHOWN:
+        sizes = dict(zip(dimensions(known, f), cycle(lengths), strict=False))
         for _ in range(DRAWS):
-            inputs = at_random(known, sizes, rng)
-            if finite(f, Point(inputs, sizes, np.zeros(()))):
+            inputs = {word: np.round(x, 2) for word, x in at_random(known, sizes, rng).items()}
+            if _certain(f, inputs, sizes):
                 return inputs
-    raise ValueError("no inputs were found at which the function is defined")
+    raise FormulaError("no inputs were found at which the function is defined")

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
-from matcalc.array import reshape
+from matcalc.array import reshape, total
 from matcalc.claims.points import Sizes, Variable, dimensions
+from matcalc.claims.truth import gradient
 from matcalc.exact import Dual, Exact
 from matcalc.formula.expression import Expr, Value
-from matcalc.formula.operations import Point, evaluate, make
-from matcalc.formula.size import ONE, Size
+from matcalc.formula.operations import Point, evaluate
+from matcalc.formula.size import Size
 
 KINDS = ("gradient", "jacobian", "derivative", "differential", "hessian")
 Shape = tuple[Size, Size]
@@ -42,14 +41,8 @@ class Question:
 
     @cached_property
     def target(self) -> Expr:
-        """What is differentiated: the function, or its gradient where a Hessian is claimed; a row of a flat variable as a column."""
-        if self.kind == "hessian":
-            from matcalc.claims.truth import gradient
-
-            return gradient(self.f, self.wrt)
-        if self.f.rows == ONE and not self.f.is_scalar:
-            return make("transpose", self.f)
-        return self.f
+        """What is differentiated: the function, or its gradient where a Hessian is claimed."""
+        return gradient(self.f, self.wrt) if self.kind == "hessian" else self.f
 
     @cached_property
     def names(self) -> list[str]:
@@ -61,9 +54,18 @@ class Question:
         """The name of the variable's differential."""
         return "d" + self.wrt.name
 
-    def fits(self) -> bool:
-        """Whether the claim has the right shape for all sizes."""
-        return self.claim.shape == self.shape
+    @property
+    def of_symmetric(self) -> bool:
+        """Whether it is a gradient in the space of symmetric matrices."""
+        return self.kind == "gradient" and self.wrt.is_symmetric
+
+    @property
+    def misfit(self) -> str:
+        """The shape that is claimed, and the one that is right, in a sentence; nothing if they are one for all sizes."""
+        (rows, cols), (m, n) = self.claim.shape, self.shape
+        if (rows, cols) == (m, n):
+            return ""
+        return f"the claim is {rows}×{cols}, but a {self.kind} with respect to {self.wrt.name} must be {m}×{n}"
 
     def with_claim(self, claim: Expr) -> Question:
         """The same question of another claim."""
@@ -110,35 +112,21 @@ def both(question: Question, inputs: Mapping[str, Dual], sizes: Sizes, prepare: 
     here = Point(plain, sizes, dX.constant(0))
     prepare(question.claim, here)
     C = evaluate(question.claim, here)
-    match question.kind:
+    pairs = [(*beside(question.kind, C, dX, truth), [C * dX if question.kind == "gradient" else C])]
+    return [*pairs, (C, C.mT, [C])] if question.of_symmetric else pairs
+
+
+def beside(kind: str, C: Value, dX: Value, slope: Value) -> tuple[Value, Value]:
+    """A claimed derivative applied to a direction, and the slope along it that was found otherwise, as arrays of one shape."""
+    match kind:
         case "gradient":
-            products = C * dX
-            pairs = [(products.total(), truth, [products])]
-            return [*pairs, (C, C.mT, [C])] if question.wrt.is_symmetric else pairs
+            return total(C * dX), slope
         case "jacobian" | "hessian":
-            return [(reshape(C, truth_shape(C)) @ _vec(dX), _vec(truth), [C])]
+            return reshape(C, C.shape if C.ndim else (1, 1)) @ _vec(dX), _vec(slope)
         case "derivative":
-            return [(C * dX, truth, [C])]
-        case _:
-            return [(C, truth, [C])]
-
-
-def truth_shape(C: Value) -> tuple[int, ...]:
-    """A matrix's shape; that of one by one for a number."""
-    return C.shape if C.ndim else (1, 1)
-
-
-def inner(question: Question, C: np.ndarray[Any, Any], dX: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """A claimed derivative applied to a direction, in floats; of a differential the claim itself."""
-    match question.kind:
-        case "gradient":
-            return np.asarray(np.sum(C * dX))
-        case "jacobian" | "hessian":
-            return np.asarray(C.reshape(truth_shape(C)) @ _vec(dX))
-        case "derivative":
-            return np.asarray(C * dX)
-        case _:
-            return np.asarray(C)
+            return C * dX, slope
+        case _:  # a differential has the direction in it
+            return C, slope
 
 
 def unified(expr: Expr, by: Mapping[str, Size]) -> Expr:
@@ -156,8 +144,7 @@ def all_equal(question: Question) -> Question:
     """The same where all dimensions are one, so that transposes and orders of products always fit."""
     by = {each: Size.of("n") for each in question.names}
     change = [replace(v, rows=v.rows.replaced(by), cols=v.cols.replaced(by)) for v in question.variables]
-    wrt = next(v for v in change if v.name == question.wrt.name)
-    return Question(unified(question.f, by), wrt, unified(question.claim, by), tuple(change), question.kind)
+    return Question(unified(question.f, by), named(change, question.wrt.name), unified(question.claim, by), tuple(change), question.kind)
 
 
 def named(variables: Sequence[Variable], name: str) -> Variable:

@@ -31,7 +31,7 @@ def turned(search: Search) -> None:
         if search.late:
             return
         for two in edits.toggled(one.expr):
-            if search.first_is_true(two.expr) and search.bench.is_true(two.expr) is not None:
+            if search.makes_right(two.expr):
                 texts = search.spell(one.old), search.spell(two.old)
                 says = f"right after transposing {texts[0]} and {texts[1]}"
                 search.add("inner_transpose", says, 0.2, about=", ".join(texts), repair=two.expr)
@@ -57,7 +57,7 @@ def kinds(search: Search) -> None:
         if edit.expr.shape != search.question.target.shape:
             continue
         derivative = search.bench.derived(of=edit.expr)
-        if derivative is not None and search.first_fits(derivative) and search.bench.is_claimed(derivative) is not None:
+        if search.bench.is_claimed(derivative) is not None:
             old, new = search.spell(edit.old), search.spell(edit.new)
             search.add(
                 "elementwise_vs_matrix",
@@ -98,7 +98,7 @@ def exchanged(search: Search) -> None:
     """Two names exchanged, at one place each or everywhere."""
     claim = search.question.claim
     for edit in edits.exchanged(claim, search.question.variables):
-        if search.first_is_true(edit.expr) and search.bench.is_true(edit.expr) is not None:
+        if search.makes_right(edit.expr):
             old, new = search.spell(edit.old), search.spell(edit.new)
             search.add("wrong_operand", f"right with {old} and {new} exchanged", 0.2, about=f"{old}, {new}", repair=edit.expr)
             return
@@ -113,7 +113,7 @@ def two_edits(search: Search) -> None:
             for two in make_(one.expr):
                 if search.late:
                     return
-                if search.first_is_true(two.expr) and search.bench.is_true(two.expr) is not None:
+                if search.makes_right(two.expr):
                     texts = (search.spell(one.old), search.spell(one.new)), (search.spell(two.old), search.spell(two.new))
                     says = f"right with {texts[0][1]} in the place of {texts[0][0]}, and {texts[1][1]} in the place of {texts[1][0]}"
                     search.add(kind, says, 1.0, repair=two.expr)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from matcalc.claims.bench import others, value
-from matcalc.claims.points import Floats, Sizes, Variable
+from matcalc.claims.points import Floats, Sizes, Variable, belongs
 from matcalc.claims.search import Change, Search
 from matcalc.formula.expression import Expr
 from matcalc.formula.operations import Point, make
@@ -37,14 +37,7 @@ def dropped(search: Search) -> None:
     for v in others(question):
         if search.late:
             return
-        if v.name not in question.f.names | question.claim.names or v.domain in {"unit", "small"}:
-            continue
-
-        def one(inputs: dict[str, Floats], _: Sizes, v: Variable = v) -> dict[str, Floats] | None:
-            x = inputs[v.name]
-            return None if x.ndim and 1 not in x.shape and not is_square_array(x) else {**inputs, v.name: _one(x)}
-
-        if search.holds_where(one):
+        if v.name in question.f.names | question.claim.names and search.holds_where(_changed(v, _one)):
             text = "the identity" if v.is_square_matrix else "1"
             if v.name in question.claim.names and not v.expr.is_scalar and v.is_square_matrix:
                 search.add(
@@ -67,9 +60,9 @@ def domains(search: Search) -> None:
         for text, change in _restrictions(v):
             if search.late:
                 return
-            if search.holds_where(_changed(v.name, change)):
+            if search.holds_where(_changed(v, change)):
                 search.add("domain", f"right only where {text}", 0.0, about=text)
-                if v.expr.is_scalar and text.endswith("= 1"):
+                if v.name == question.wrt.name and text.endswith("= 1"):  # of the others `dropped` tells it
                     search.add("chain_missing", f"right only where {text}: the factor {v.name} is missing", 0.3, about=v.name)
                 break
     for text, argument in _signed_arguments(search):
@@ -104,18 +97,23 @@ def circulant(x: Floats) -> Floats:
     return np.array([np.roll(row, k) for k in range(n)])
 
 
-def _one(x: Floats) -> Floats:
-    return np.eye(x.shape[0]) if is_square_array(x) else np.ones_like(x)
+def _one(x: Floats) -> Floats | None:
+    """The identity, or ones in the place of a number or a vector."""
+    if is_square_array(x):
+        return np.eye(x.shape[0])
+    return None if x.ndim and 1 not in x.shape else np.ones_like(x)
 
 
 def _symmetric(names: list[str]) -> Change:
     return lambda inputs, _: {k: (x + x.T) / 2 if k in names else x for k, x in inputs.items()}
 
 
-def _changed(name: str, change: Callable[[Floats], Floats | None]) -> Change:
+def _changed(v: Variable, change: Callable[[Floats], Floats | None]) -> Change:
+    """A change of one variable, as long as it stays in its set."""
+
     def changed(inputs: dict[str, Floats], _: Sizes) -> dict[str, Floats] | None:
-        x = change(inputs[name])
-        return None if x is None else {**inputs, name: x}
+        x = change(inputs[v.name])
+        return None if x is None or not belongs(v, x) else {**inputs, v.name: x}
 
     return changed
 
@@ -127,33 +125,24 @@ def _where_positive(expr: Expr) -> Change:
     return changed
 
 
-def _restrictions(v: Variable) -> Iterator[tuple[str, Callable[[Floats], Floats | None]]]:  # noqa: C901  (a table)
+def _restrictions(v: Variable) -> Iterator[tuple[str, Callable[[Floats], Floats | None]]]:
     """Smaller sets that a variable may be in, and how it gets there."""
     name = v.name
     if v.expr.is_scalar:
-        if v.domain in {"real", "nonzero", "positive", "small", "unit"}:
-            yield f"{name} = 1", lambda _: np.ones(())
-            yield f"{name} = 0", lambda _: np.zeros(())
-        if v.domain in {"real", "nonzero", "small"}:
-            yield f"{name} > 0", np.abs
-            yield f"{name} = -1", lambda _: -np.ones(())
+        yield f"{name} > 0", np.abs
+        yield f"{name} = 1", np.ones_like
+        yield f"{name} = 0", np.zeros_like
+        yield f"{name} = -1", lambda x: -np.ones_like(x)
         return
-    if v.domain in {"real", "nonzero", "small"}:
-        yield f"all entries of {name} are positive", np.abs
-    if v.domain in {"invertible", "real"} and v.is_square_matrix:
+    yield f"all entries of {name} are positive", np.abs
+    if v.is_square_matrix:
         yield f"det {name} > 0", lambda x: x if np.linalg.det(x) > 0 else None
     if v.expr.is_vector:
-        if v.domain in {"real", "nonzero", "positive", "unit"}:
-            yield f"{name} has length 1", lambda x: x / np.linalg.norm(x)
-            yield f"the entries of {name} add up to 1", lambda x: x / np.sum(x) if abs(np.sum(x)) > 0.1 else None
-        if v.domain in {"real", "nonzero"}:
-            yield f"the entries of {name} are 1 or -1", np.sign
-        if v.domain in {"real", "unit"}:
-            yield f"the entries of {name} are 0 or 1", lambda x: np.asarray(np.round(np.clip(x, 0, 1)), dtype=np.float64)
-            yield f"{name} = 0", lambda x: 0 * x
-        return
-    if v.domain in {"real", "invertible", "posdet", "nonzero"}:
+        yield f"{name} has length 1", lambda x: x / np.linalg.norm(x)
+        yield f"the entries of {name} add up to 1", lambda x: x / np.sum(x) if abs(np.sum(x)) > 0.1 else None
+        yield f"the entries of {name} are 1 or -1", np.sign
+        yield f"the entries of {name} are 0 or 1", lambda x: np.asarray(np.round(np.clip(x, 0, 1)), dtype=np.float64)
+    else:
         yield f"{name} has orthonormal columns", lambda x: np.linalg.qr(x)[0] if x.shape[0] >= x.shape[1] else None
         yield f"{name} has norm 1", lambda x: x / np.linalg.norm(x)
-    if v.domain in {"real", "symmetric", "small"}:
-        yield f"{name} = 0", lambda x: 0 * x
+    yield f"{name} = 0", np.zeros_like

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
-from matcalc.claims.bench import BROKEN, At, bench, close, simple
+from matcalc.claims.bench import BROKEN, At, bench, close
 from matcalc.claims.edits import Edit
-from matcalc.claims.layers import TooLargeError
+from matcalc.claims.layers import NOWHERE, TooLargeError
 from matcalc.claims.points import Floats, Sizes, at_random
 from matcalc.claims.question import Question
 from matcalc.derivation import clock
@@ -119,10 +118,11 @@ class Search:
 
         `change` moves a point into the set, or refuses it by None.
         """
-        good, anything = 0, False
         if self.zero:
             return False
+        good, anything = 0, False
         all_sizes = {tuple(at.sizes.items()): at.sizes for at in self.bench.points}
+        enough = 2 if len(all_sizes) > 1 else 3
         for sizes in all_sizes.values():
             seen = 0
             for inputs in self.inputs(sizes):
@@ -136,7 +136,7 @@ class Search:
                     return False
                 anything = anything or bool(np.any(at.true))
                 seen += 1
-                if seen == 2:
+                if seen == enough:
                     break
             good += seen
         return good >= 3 and anything
@@ -156,31 +156,9 @@ class Search:
         except BROKEN:
             return None
 
-    def first_ratio(self, derivative: Expr) -> Fraction | None:
-        """The constant by which the claim is this derivative at the first point."""
-        at = self.bench.points[0]
-        made = self.safe(derivative, at)
-        if made is None or made.shape != at.claimed.shape or not np.any(made):
-            return None
-        c = simple(float(np.sum(made * at.claimed) / np.sum(made * made)))
-        return c if c and close(float(c) * made, at.claimed) else None
-
-    def first_fits(self, derivative: Expr) -> bool:
-        """Whether the claim is this derivative at the first point."""
-        at = self.bench.points[0]
-        made = self.safe(derivative, at)
-        return made is not None and made.shape == at.claimed.shape and close(made, at.claimed)
-
-    def first_is_true(self, claim: Expr) -> bool:
-        """Whether another claim is right at the first point."""
-        at = self.bench.points[0]
-        if self.late or self.zero:
-            return False
-        try:
-            made = self.bench.claimed(claim, at)
-        except (*BROKEN, FormulaError):
-            return False
-        return made.size == at.true.size and close(made.reshape(at.true.shape), at.true)
+    def makes_right(self, claim: Expr) -> bool:
+        """Whether another claim would be right; where the derivative is zero, anything times zero would be."""
+        return not self.late and not self.zero and self.bench.is_true(claim)
 
     def repaired(self, kind: str, changed: Iterator[Edit], says: str, more: float = 0.0) -> bool:
         """Every edit of the claim that makes it right."""
@@ -188,7 +166,7 @@ class Search:
         for count, edit in enumerate(changed):
             if self.late or count > MOST_EDITS:
                 break
-            if self.first_is_true(edit.expr) and self.bench.is_true(edit.expr) is not None:
+            if self.makes_right(edit.expr):
                 old, new = self.spell(edit.old), self.spell(edit.new)
                 self.add(kind, says.format(old=old, new=new), more + 0.003 * len(old), about=old, repair=edit.expr)
                 any_found = True
@@ -202,12 +180,12 @@ class Search:
             self.add("other", "the arrays are too large to look for the mistake")
             return
         if not self.bench.points:
-            self.add("other", "the claim is defined at no point that was tried, where the function has a derivative")
+            self.add("other", NOWHERE)
             return
         self.f = prepared(self.question.target)
         sides = [(np.max(np.abs(at.true), initial=0), np.max(np.abs(at.claimed), initial=0)) for at in self.bench.points]
         self.zero = all(true <= NOTHING * claimed for true, claimed in sides)
-        if self.question.fits() and self.bench.is_true(self.question.claim):
+        if not self.question.misfit and self.bench.is_true(self.question.claim):
             self.right_here = True
             return
         with np.errstate(all="ignore"):

@@ -1,23 +1,24 @@
-"""The true derivative as an expression, from the derivation room, and what takes its place where there is none."""
+"""The true derivative as an expression: what the derivation room lets come back to a variable."""
 
 from __future__ import annotations
 
 from matcalc.claims.points import Variable
+from matcalc.derivation.adjoints import Pull, shares
+from matcalc.derivation.building import UNIT, zero
+from matcalc.derivation.deriving import symmetric_part
 from matcalc.derivation.reverse import backward, prepared
 from matcalc.formula.expression import Expr
-from matcalc.formula.operations import make, number
+
+
+def adjoint_of(f: Expr, wrt: Variable, *, seed: Expr = UNIT, pull: Pull = shares) -> Expr:
+    """The adjoint of a variable where that of f is `seed`, by the rules of `pull`; FormulaError where there is no rule."""
+    for visit in backward(prepared(f), [wrt.name], seed=seed, pull=pull):
+        if visit.node.op == "name":
+            return visit.adjoint
+    return zero(wrt.expr)
 
 
 def gradient(f: Expr, wrt: Variable) -> Expr:
     """The gradient of a scalar function, symmetric where the variable is."""
-    raw = next((visit.adjoint for visit in backward(prepared(f), [wrt.name]) if visit.node.op == "name"), None)
-    if raw is None:
-        from matcalc.derivation.building import zero
-
-        return zero(wrt.expr)
-    return symmetric_part(raw) if wrt.is_symmetric else raw
-
-
-def symmetric_part(X: Expr) -> Expr:
-    """(X + Xᵀ)/2."""
-    return make("scale", number(0.5), make("add", X, make("transpose", X)))
+    found = adjoint_of(f, wrt)
+    return symmetric_part(found) if wrt.is_symmetric else found

@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from matcalc.claims.counterexample import Counterexample
-from matcalc.claims.explain import Reason
 from matcalc.claims.layers import Layer
+from matcalc.claims.search import Reason
 from matcalc.formula.expression import Expr
 from matcalc.verdict import Status
 
@@ -23,7 +23,7 @@ class ClaimVerdict:
     f: str  # as it was typed
     wrt: str
     claim: str | None  # as it was typed; None where the derivative was asked for
-    kind: str  # "gradient", "jacobian", "derivative" by a number, "differential", "hessian"
+    kind: str  # "gradient", "jacobian", "derivative" by a number, "differential", "hessian"; "auto" where it was not found out
     verdict: str  # "proved", "verified", "refuted", "inconclusive"
     reason: str = ""  # why it is inconclusive
     explanations: tuple[Reason, ...] = ()  # best first
@@ -93,9 +93,9 @@ class ClaimVerdict:
     @property
     def headline(self) -> str:
         """The verdict in one sentence."""
-        what = {"derivative": "derivative"}.get(self.kind, self.kind)
-        subject = f"{self.claim} is" if self.claim is not None else f"{self.derivative_text} is"
-        of = f"the {what} of {self.f} with respect to {self.wrt}"
+        of = f"the {'derivative' if self.kind == 'auto' else self.kind} of {self.f} with respect to {self.wrt}"
+        said = self.derivative_text if self.claim is None else self.claim
+        subject = f"{said} is"
         match self.verdict:
             case "proved":
                 bound = f" (chance of an error below {self.bound:.0e})" if self.bound else ""
@@ -105,7 +105,8 @@ class ClaimVerdict:
             case "refuted":
                 return f"refuted: {subject} not {of}"
             case _:
-                return f"inconclusive: whether {subject} {of} cannot be told: {self.reason or self.error or 'no arithmetic could tell'}"
+                open_ = f"whether {subject} {of}" if said else of
+                return f"inconclusive: {open_} cannot be told: {self.reason or self.error or 'no arithmetic could tell'}"
 
     def _digits(self) -> str:
         digits = max((layer.digits for layer in self.layers), default=0.0)

@@ -11,8 +11,8 @@ import numpy as np
 from matcalc.claims.bench import BROKEN, At, close, simple, value
 from matcalc.claims.points import Floats, Variable
 from matcalc.claims.search import Search
-from matcalc.claims.truth import symmetric_part
 from matcalc.derivation.building import flipped, minus
+from matcalc.derivation.deriving import symmetric_part
 from matcalc.derivation.reverse import backward
 from matcalc.formula.expression import Expr
 from matcalc.formula.operations import make
@@ -45,13 +45,13 @@ def factors(search: Search) -> None:
 
 def _constant(search: Search, c: float) -> None:
     fraction = simple(c)
-    text = str(fraction) if fraction is not None else f"{c:.6g}"
+    text = str(fraction) if fraction is not None else f"{c:.9g}"
     if fraction == -1:
         search.add("sign", "the claim is the derivative with the wrong sign", about="-1", repair=minus(search.question.claim))
         return
     search.add("scalar_factor", f"the claim is {text} times the derivative", about=text)
     if c < 0:
-        search.add("sign", f"the sign of the claim is wrong, besides a factor {str(fraction).lstrip('-')}", 0.3, about="-1")
+        search.add("sign", f"the sign of the claim is wrong, besides a factor {text.lstrip('-')}", 0.3, about="-1")
 
 
 def of_sizes(found: Sequence[tuple[At, float]]) -> str | None:
@@ -78,7 +78,7 @@ def _of_the_point(search: Search, found: Sequence[tuple[At, float]], *, single: 
     seen: set[str] = set()
     for node, adjoint in _scalars(search):
         for source, text in ((node, "{}"), (adjoint, "the derivative after {}")):
-            if source is None:
+            if source is None or (source is adjoint and node == search.question.wrt.expr):  # which is the derivative itself
                 continue
             values = [_number(source, at) for at, _ in found]
             if any(v is None or v == 0 or not np.isfinite(v) for v in values):

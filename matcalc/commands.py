@@ -6,6 +6,7 @@ Each imports what it needs when it runs: a claim that exact arithmetic decides w
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,10 @@ import click
 from matcalc.refusal import FAILED, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator
 
     from matcalc.claims import ClaimVerdict
-    from matcalc.formula import Variable
+    from matcalc.claims.way import Way
     from matcalc.notes import Finding, JudgedNotes
 
 KINDS = ("auto", "gradient", "jacobian", "derivative", "differential", "hessian")
@@ -94,26 +95,43 @@ def check(
     else:
         click.echo("\n".join(_verdict(verdict)))
         if steps:
-            click.echo("\n".join(_steps(verdict, f, wrt, variables, spelling)))
+            from matcalc.claims.way import Way, understood
+
+            way = Way(understood(f, wrt, claim, variables or None, kind=kind, spelling=spelling), wrt, verdict.kind)
+            click.echo("\n".join(_steps(verdict, way)))
     ctx.exit(0 if verdict.right else FAILED)
 
 
 def _check_all(file: Path, spelling: Any, seed: int) -> bool:
     """Print the verdict on every claim of a file as it comes; whether all are right."""
+    right = True
+    for found in _found_in(file, spelling, seed):
+        right &= found["verdict"] in {"proved", "verified"}
+        click.echo(json.dumps(found, ensure_ascii=False))
+    return right
+
+
+def _found_in(file: Path, spelling: Any, seed: int) -> Iterator[dict[str, Any]]:
+    """The verdicts on a file of claims; a refusal if it is none."""
     from matcalc.claims import check_file
 
-    right = True
+    with _reading(file):
+        yield from check_file(file, spelling=spelling, seed=seed)
+
+
+@contextmanager
+def _reading(file: Path) -> Generator[None]:
+    """A refusal for a file that cannot be read, or does not hold what it should."""
     try:
-        for found in check_file(file, spelling=spelling, seed=seed):
-            right &= found["verdict"] in {"proved", "verified"}
-            click.echo(json.dumps(found, ensure_ascii=False))
-    except OSError as error:
-        raise Refusal(f"{file} cannot be read: {error.strerror or error}") from None
+        yield
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     except json.JSONDecodeError as error:
         raise Refusal(f"{file} is no JSON: {error}") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise Refusal(f"{file} nests too deeply to be read") from None
+    except ValueError as error:
         raise Refusal(str(error)) from None
-    return right
 
 
 def _verdict(verdict: ClaimVerdict) -> Iterator[str]:
@@ -124,39 +142,29 @@ def _verdict(verdict: ClaimVerdict) -> Iterator[str]:
     yield click.style(head, fg=COLOURS.get(head), bold=True) + colon + rest
 
 
-def _steps(verdict: ClaimVerdict, f: str, wrt: str, variables: Sequence[str], spelling: Any) -> Iterator[str]:
-    """How the derivative is found, a line for each step; the first step at which a wrong claim leaves the path is marked."""
-    from matcalc.derivation import derive
-    from matcalc.formula import parse, spell
+def _steps(verdict: ClaimVerdict, way: Way) -> Iterator[str]:
+    """How the derivative is found, a line for each step; where a wrong claim leaves the way is marked."""
+    from matcalc.derivation import prepared
+    from matcalc.formula import FormulaError, spell
 
-    declared = _declared(variables)
-    read = parse(f, declared, spelling=spelling)
-    symmetric = [v.name for v in read.variables.values() if v.is_symmetric]
-    derivation = derive(read.expr, wrt, symmetric)
-    left = {about for reason in verdict.explanations for about in reason.about.split(", ")}
     yield ""
+    try:
+        derivation = way.derivation
+    except FormulaError as error:
+        yield f"     there are no steps to show: {error}"
+        return
+    left = way.left(verdict.explanations)
     for number, step in enumerate(derivation.steps, start=1):
         line = f"{number:>3}. {spell(step.visit.node, 'unicode')}: its adjoint is {spell(step.visit.adjoint, 'unicode')}"
-        here = spell(step.visit.node, read.spelling) in left
+        here = left is not None and left.node is not None and step.visit.node == prepared(left.node)
         yield line + (f"   [{step.rule}]" if step.rule else "") + (click.style("   ← here the claim leaves", fg="red") if here else "")
-        left = set() if here else left
     for path in derivation.paths:
-        here = path.description in left
+        here = left is not None and path in left.paths
         line = f"     {path.description} brings {spell(path.adjoint, 'unicode')}"
         yield line + (click.style("   ← this is what the claim has not, or not so", fg="red") if here else "")
     for one in derivation.simplifications:
         tick = {True: "✓", False: "✗", None: "?"}[one.agrees]
         yield f"   {tick} {spell(one.before, 'unicode')} = {spell(one.after, 'unicode')}   ({one.reason})"
-
-
-def _declared(variables: Sequence[str]) -> list[Variable] | None:
-    """The variables of the options; a refusal for one that cannot be read."""
-    from matcalc.formula import variable
-
-    try:
-        return [variable(text) for text in variables] or None
-    except ValueError as error:
-        raise Refusal(str(error)) from None
 
 
 # --- graph ------------------------------------------------------------------------------------------------------------------
@@ -166,11 +174,21 @@ def _declared(variables: Sequence[str]) -> list[Variable] | None:
 @click.argument("f")
 @click.option("--at", "values", type=click.Path(path_type=Path), metavar="JSON", help="The inputs: an object of numbers and nested lists.")
 @click.option("--wrt", "wanted", multiple=True, metavar="NAME", help="Inputs whose adjoints are asked for (repeatable); all by default.")
+@click.option("--claim", metavar="FORMULA", help="What is said to be the derivative by the one --wrt; where it goes wrong is marked.")
 @variables_option
 @spelling_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of random inputs, where none are given.")
 @click.option("--html", "html", type=click.Path(path_type=Path), required=True, metavar="OUT.html", help="The page to write: one file.")
-def graph(f: str, values: Path | None, wanted: tuple[str, ...], variables: tuple[str, ...], spelling: Any, seed: int, html: Path) -> None:
+def graph(
+    f: str,
+    values: Path | None,
+    wanted: tuple[str, ...],
+    claim: str | None,
+    variables: tuple[str, ...],
+    spelling: Any,
+    seed: int,
+    html: Path,
+) -> None:
     """Draw the computational graph of F with forward values and backward adjoints.
 
     \b
@@ -179,28 +197,25 @@ def graph(f: str, values: Path | None, wanted: tuple[str, ...], variables: tuple
     from matcalc.drawing import draw
     from matcalc.formula import FormulaError
     from matcalc.report import ReportError
+    from matcalc.report.words import count
 
-    at = _values(values) if values else None
     try:
-        drawing = draw(f, at, wanted, _declared(variables), spelling=spelling, seed=seed)
+        drawing = draw(f, _values(values) if values else None, wanted, variables or None, claim=claim, spelling=spelling, seed=seed)
+        drawing.save(html)
     except FormulaError as error:
         raise Refusal(error.shown()) from None
-    try:
-        html.parent.mkdir(parents=True, exist_ok=True)
-        drawing.save(html)
-    except (OSError, ReportError) as error:
-        raise Refusal(f"{html} cannot be written: {getattr(error, 'strerror', None) or error}") from None
-    click.echo(f"{len(drawing.graph.nodes)} nodes, {len(drawing.graph.edges)} edges: {html}", err=True)
+    except (ReportError, ValueError) as error:
+        raise Refusal(str(error)) from None
+    if drawing.verdict:
+        click.echo("\n".join(_verdict(drawing.verdict)))
+    nodes, edges = (count(len(those), noun) for those, noun in ((drawing.graph.nodes, "node"), (drawing.graph.edges, "edge")))
+    click.echo(f"{nodes}, {edges}: {html}", err=True)
 
 
 def _values(path: Path) -> dict[str, Any]:
     """The inputs of a file."""
-    try:
+    with _reading(path):
         found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Refusal(f"{path} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
-        raise Refusal(f"{path} is no JSON: {error}") from None
     if not isinstance(found, dict):
         raise Refusal(f'{path} must hold an object such as {{"x": [1, 2]}}, but it holds {type(found).__name__}')
     return {str(name): value for name, value in found.items()}
@@ -222,19 +237,20 @@ def notes(ctx: click.Context, file: Path, html: Path | None, *, as_json: bool) -
     """
     from matcalc.notes import NotesError, judge, read
 
+    with _reading(file):
+        text = file.read_text(encoding="utf-8")
     try:
-        judged = judge(read(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refusal(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        judged = judge(read(text))
     except NotesError as error:
         raise Refusal(f"{file}: {error}") from None
     if html is not None:
         from matcalc.notes.page import write_notes
+        from matcalc.report import ReportError
 
         try:
             write_notes(judged, html)
-        except OSError as error:
-            raise Refusal(f"{html} cannot be written: {error.strerror or error}") from None
+        except ReportError as error:
+            raise Refusal(str(error)) from None
     if as_json:
         found = {name: str(judgement) for name, judgement in judged.verdicts.items()}
         click.echo(json.dumps({"verdicts": found, "findings": [_finding_as_json(one) for one in judged.findings]}, ensure_ascii=False))

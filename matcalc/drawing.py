@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from matcalc.claims import ClaimVerdict, check_claim
+from matcalc.claims.asking import Declared
 from matcalc.claims.points import random_inputs
+from matcalc.claims.way import Way, understood
 from matcalc.derivation.graphing import graph
-from matcalc.formula import Spelling, Variable, parse, variable
+from matcalc.formula import Spelling
+from matcalc.formula.expression import FormulaError
 from matcalc.graph import Graph
 from matcalc.report.graph import notebook, write_graph
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """The graph of a formula at a point, with what is needed to show it."""
+    """The graph of a formula at a point, with what is needed to show it, and the verdict on the claim, if there was one."""
 
     graph: Graph
+    verdict: ClaimVerdict | None = None
 
     def save(self, path: str | Path) -> None:
         """Write it as one HTML file that needs no other; raises ReportError if the place cannot be written."""
@@ -32,19 +40,38 @@ def draw(
     f: str,
     values: Mapping[str, Any] | None = None,
     wrt: Collection[str] = (),
-    variables: Iterable[str | Variable] | None = None,
+    variables: Declared = None,
     *,
+    claim: str | None = None,
     spelling: Spelling | None = None,
     seed: int = 0,
 ) -> Drawing:
     """The computational graph of a formula with forward values and backward adjoints.
 
     `values` are numbers and nested lists for its inputs; without them they are random, from the sets that `variables` declare, as in
-    `"K: spd(n)"`. `wrt` names the inputs whose adjoints are asked for, all by default. Raises FormulaError for a formula that cannot
-    be read, a value that is missing or does not fit, and an operation without a derivative in matrix form.
+    `"K: spd(n)"`. `wrt` names the inputs whose adjoints are asked for, all by default. `claim` is what somebody says the derivative
+    is with respect to the one input in `wrt`; where it is wrong, the graph shows where it leaves the way back. Raises FormulaError
+    for a formula that cannot be read, a value that is missing or does not fit, a point at which the function cannot be computed,
+    and an operation without a derivative in matrix form; ValueError for a set that is not known or a claim without its one input.
     """
-    declared = None if variables is None else [variable(each) if isinstance(each, str) else each for each in variables]
-    read = parse(f, declared, spelling=spelling)
-    known = list(read.variables.values())
-    symmetric = [each.name for each in known if each.is_symmetric]
-    return Drawing(graph(read.expr, random_inputs(read.expr, known, seed) if values is None else values, wrt, symmetric))
+    wanted = [wrt] if isinstance(wrt, str) else list(wrt)
+    if claim is not None and len(wanted) != 1:
+        raise ValueError(f"a claim is about the derivative with respect to one input, but {len(wanted)} are named")
+    about = "" if claim is None else wanted[0]
+    way = Way(understood(f, about, claim, variables, spelling=spelling), about)
+    point = random_inputs(way.f.expr, way.variables, seed) if values is None else {word: _numbers(word, x) for word, x in values.items()}
+    try:
+        drawn = graph(way.f.expr, point, wanted, way.symmetric)
+    except np.linalg.LinAlgError as error:
+        raise FormulaError(f"the function cannot be computed at these values: {str(error).lower()}") from None
+    if claim is None:
+        return Drawing(drawn)
+    verdict = check_claim(f, about, claim, variables, spelling=spelling, seed=seed)
+    return Drawing(replace(way, kind=verdict.kind).marked(drawn, verdict.explanations), verdict)
+
+
+def _numbers(word: str, value: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise FormulaError(f"the value of {word} must be a number or rows of numbers of equal length, but {value!r} came") from None

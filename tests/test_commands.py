@@ -60,6 +60,47 @@ def test_without_a_claim_it_derives() -> None:
     assert "✗" not in done.output
 
 
+@pytest.mark.parametrize(
+    ("f", "claim", "line"),
+    [
+        ("x'*A*x", "A*x", "the path through x brings Aᵀx"),
+        ("sum(sigmoid(A*x).^2)", "A'*(2*sigmoid(A*x))", "σ(A x): its adjoint is"),
+        ("sum(outer(x, y))", "y", "sum(x yᵀ): its adjoint is"),  # what is said of it has a comma
+    ],
+)
+def test_the_step_at_which_a_claim_leaves_is_marked(f: str, claim: str, line: str) -> None:
+    """One place: that of the simplest explanation that is about one; a part of the claim, as in what is exchanged in it, is none."""
+    done = matcalc(
+        "check", f, "--wrt", "x", "--claim", claim, "--var", "A: real(n, n)", "--var", "x: real(n)", "--var", "y: real(n)", "--steps"
+    )
+    marked = [each for each in done.output.splitlines() if "←" in each]
+    assert [line in each for each in marked] == [True], done.output
+
+
+def test_steps_read_the_function_as_the_claim_was_read() -> None:
+    """A star that the claim's spelling settles is settled for the steps too."""
+    square = ["--var", "A: real(n, n)", "--var", "B: real(n, n)"]
+    done = matcalc("check", "sum(A*B)", "--wrt", "A", "--claim", "ones(n, n)*B'", *square, "--steps")
+    assert done.exit_code == 0, done.output
+    assert "A B: its adjoint" in done.output
+
+
+@pytest.mark.parametrize(("f", "kind"), [("A*X", "differential"), ("X*X", "differential"), ("trace(X*X)", "differential")])
+def test_where_there_are_no_steps_it_says_so(f: str, kind: str) -> None:
+    done = matcalc(
+        "check", f, "--wrt", "X", "--kind", kind, "--var", "A: real(m, n)", "--var", "X: real(n, n)", "--spelling", "matlab", "--steps"
+    )
+    assert done.exit_code == 0, done.output
+    assert "there are no steps to show: " in done.output
+
+
+def test_another_word_for_a_set_is_the_set() -> None:
+    """`psd` is symmetric too, in the steps as in the verdict."""
+    done = matcalc("check", "log(det(K))", "--wrt", "K", "--var", "K: psd(n, n)", "--steps")
+    assert done.exit_code == 0, done.output
+    assert "brings K⁻¹\n" in done.output
+
+
 def test_a_function_may_start_with_a_minus() -> None:
     """It is no option."""
     done = matcalc("check", "-sum(log(x))", "--wrt", "x", "--claim", "-1/x", "--var", "x: positive(n)")
@@ -88,6 +129,18 @@ def test_a_file_gives_a_line_for_each_claim() -> None:
     assert all(one["error"] for one in found[2:])
 
 
+def test_a_reader_that_has_gone_is_no_fault_of_the_file() -> None:
+    """As with `matcalc check --file claims.json | head -1`."""
+    Path("claims.json").write_text(json.dumps([SAMPLE] * 40))
+    command = [sys.executable, "-m", "matcalc", "check", "--file", "claims.json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.readline()
+        run.stdout.close()
+        assert "cannot be read" not in run.stderr.read()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -98,26 +151,58 @@ def test_a_file_gives_a_line_for_each_claim() -> None:
         (["check", "x'*x", "--wrt", "x", "--var", "nonsense"], "is declared as in"),
         (["check", "--file", "nowhere.json"], "nowhere.json cannot be read: No such file or directory"),
         (["check", "--file", "bad.json"], "bad.json is no JSON"),
+        (["check", "--file", "binary"], "binary cannot be read: 'utf-8' codec"),
+        (["graph", "x'*x", "--html", "out.html", "--at", "binary"], "binary cannot be read: 'utf-8' codec"),
+        (["check", "--file", "deep.json"], "deep.json nests too deeply to be read"),
+        (["notes", "binary"], "binary cannot be read: 'utf-8' codec"),
         (["check", "--file", "values.json"], "must hold a JSON list of claims"),
         (["check", "--clam", "--wrt", "x"], "there is no option --clam"),
         (["check", "x'*x", "--wrt", "x", "--file", "bad.json"], "--file brings its own functions"),
         (["graph", "x'*x", "--html", "out.html", "--at", "bad.json"], "bad.json is no JSON"),
         (["graph", "x'*x", "--html", "out.html", "--at", "list.json"], "list.json must hold an object"),
         (["graph", "x'*x", "--html", "out.html", "--at", "other.json"], "x has no value"),
+        (
+            ["graph", "x'*x", "--html", "out.html", "--at", "words.json"],
+            "the value of x must be a number or rows of numbers of equal length",
+        ),
+        (
+            ["graph", "inv(X)", "--html", "out.html", "--at", "zero.json"],
+            "cannot be computed at these values: singular",
+        ),
+        (["graph", "x'*x", "--html", "out.html", "--var", "x: imaginary(n)"], "'imaginary' is no set that is known"),
+        (["graph", "x'*x", "--html", "."], ". cannot be written: it is a folder, and a file was expected"),
+        (["graph", "x'*x", "--html", "out.html", "--claim", "2*x"], "a claim is about the derivative with respect to one input, but 0 are"),
+        (["graph", "x'*x", "--html", "out.html", "--claim", "2*", "--wrt", "x"], "the formula ends where"),
         (["notes", "nowhere.md"], "nowhere.md cannot be read: No such file or directory"),
+        (["notes", "empty.md", "--html", "."], ". cannot be written: it is a folder, and a file was expected"),
     ],
 )
 def test_bad_input_gives_a_sentence_and_exit_status_2(arguments: list[str], sentence: str) -> None:
     """It names the culprit, and nothing is left behind."""
     Path("bad.json").write_text("{")
+    Path("deep.json").write_text("[" * 100_000)
+    Path("binary").write_bytes(b"\xff\xfe")
     Path("list.json").write_text("[1]")
     Path("other.json").write_text('{"y": [1]}')
     Path("values.json").write_text('{"y": [1]}')
+    Path("words.json").write_text('{"x": ["a"]}')
+    Path("zero.json").write_text('{"X": [[0, 0], [0, 0]]}')
+    Path("empty.md").write_text("")
     done = matcalc(*arguments)
     assert done.exit_code == 2
     assert sentence in done.output
     assert "Traceback" not in done.output
     assert not Path("out.html").exists()
+
+
+def test_the_choices_are_those_that_there_are() -> None:
+    """They are told twice, since `matcalc --help` waits for no formula to be read."""
+    from matcalc import commands
+    from matcalc.claims import question
+    from matcalc.formula import vocabulary
+
+    assert set(commands.KINDS) == {"auto", *question.KINDS}
+    assert set(commands.SPELLINGS) == set(vocabulary.SPELLINGS)
 
 
 def test_a_claim_that_exact_arithmetic_decides_does_not_wait_for_jax() -> None:
@@ -144,6 +229,9 @@ def test_a_graph_is_one_file() -> None:
     done = matcalc("graph", "log(det(A @ inv(P) @ A.T))", "--var", "A: real(m, n)", "--var", "P: spd(n)", "--html", "random.html")
     assert done.exit_code == 0, done.output
     assert Path("random.html").exists()
+    Path("minus.json").write_text('{"a": -1}')
+    assert matcalc("graph", "log(a)", "--at", "minus.json", "--html", "nan.html").exit_code == 0  # and no warning
+    assert "nan" in Path("nan.html").read_text()
 
 
 def test_a_drawing_shows_itself_in_a_notebook() -> None:
@@ -154,6 +242,35 @@ def test_a_drawing_shows_itself_in_a_notebook() -> None:
     assert "<svg" in shown
     assert "<script" not in shown
     assert "27" in shown  # the value
+
+
+def test_a_wrong_claim_is_marked_in_the_drawing() -> None:
+    """At the edges of the paths that it forgets, or at the operation whose rule it gets wrong; a right one is not, nor a Hessian."""
+    import matcalc as package
+
+    forgotten = package.draw("x'*A*x", wrt=["x"], claim="A*x")
+    assert forgotten.verdict is not None
+    assert forgotten.verdict.wrong
+    assert forgotten.graph.mark is not None
+    assert forgotten.graph.mark.why == "the path through x is missing"
+    (edge,) = (forgotten.graph.edges[k] for k in forgotten.graph.mark.edges)
+    assert (forgotten.graph.nodes[edge.source].name, edge.target, edge.operand) == ("x", forgotten.graph.output.id, 2)
+    wrong = package.draw("sum(sigmoid(A*x).^2)", wrt="x", claim="A'*(2*sigmoid(A*x))").graph
+    assert wrong.mark is not None
+    assert [wrong.nodes[k].operation for k in wrong.mark.nodes] == ["sigmoid"]
+    shared = package.draw("(A*x)'*B*(A*x)", wrt="x", claim="A'*B*A*x").graph
+    assert shared.mark is not None
+    assert {shared.nodes[shared.edges[k].source].operation for k in shared.mark.edges} == {"matmul"}  # not x, where both begin
+    assert package.draw("x'*A*x", wrt="x", claim="(A+A')*x").graph.mark is None
+    assert package.draw("x'*A*x", wrt="x", claim="A+A'").graph.mark is None
+
+
+def test_a_graph_says_what_is_wrong_with_a_claim() -> None:
+    """The verdict in words, and the page with its mark."""
+    done = matcalc("graph", "x'*A*x", "--wrt", "x", "--claim", "A*x", "--html", "out.html")
+    assert done.exit_code == 0, done.output
+    assert "refuted: A*x is not the gradient" in done.output
+    assert "the claim leaves the way back: the path through x is missing." in Path("out.html").read_text()
 
 
 def test_notes_with_an_erratum_exit_with_1() -> None:

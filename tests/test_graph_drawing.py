@@ -1,5 +1,6 @@
 """Graphs as pictures: what the layout promises, and what a browser shows of it."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcalc import report
-from matcalc.graph import Edge, Graph, Node, Step
+from matcalc.graph import Edge, Graph, Mark, Node, Step, from_json
 from matcalc.report.graph import LARGEST_DRAWN, agreement, fragment, graph_page, notebook, write_graph
 from matcalc.report.layout import Box, Layout, Link, layout
 from matcalc.report.maths import typeset
@@ -132,7 +133,13 @@ def random_graph(size: int, seed: int = 3) -> Graph:
     return Graph("Z", tuple(nodes), tuple(Edge(*pair, some) for pair in pairs))
 
 
-SAMPLES = {"scalar": scalar_graph(), "logdet": logdet_graph(), "large": logdet_graph(4, 6), "random": random_graph(LARGEST_DRAWN)}
+ASTRAY = Mark("the path through Aᵀ is missing", nodes=(3,), edges=(3,))
+SAMPLES = {
+    "scalar": scalar_graph(),
+    "logdet": replace(logdet_graph(), mark=ASTRAY),
+    "large": logdet_graph(4, 6),
+    "random": random_graph(LARGEST_DRAWN),
+}
 
 
 # --- the layout -----------------------------------------------------------------------------------------------------------------
@@ -320,6 +327,14 @@ def test_lines_are_cut_where_they_may_be() -> None:
         assert all(str(typeset(piece)) in page for piece in pieces)
 
 
+def test_a_mark_goes_through_a_file() -> None:
+    """Where a claim leaves the way back is part of a graph; graphs of older files have none."""
+    data = json.loads(json.dumps(SAMPLES["logdet"].json()))
+    assert from_json(data).mark == ASTRAY
+    del data["mark"]
+    assert from_json(data).mark is None
+
+
 def test_links_lead_to_rules() -> None:
     """A rule whose page is known is a link, wherever it is named."""
     page = fragment(scalar_graph(), links={"power": "../rules/power.html"})
@@ -371,7 +386,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_graph(graph, room / f"{name}.html")
     for name, colours in {"notebook": "#fff;color:#111", "dark-notebook": "#111;color:#ddd"}.items():
         (room / f"{name}.html").write_text(
-            f'<!doctype html><body style="background:{colours}">{notebook(logdet_graph())}', encoding="utf-8"
+            f'<!doctype html><body style="background:{colours}">{notebook(SAMPLES["logdet"])}', encoding="utf-8"
         )
     assets = Path(report.__file__).parent / "assets"
     shutil.copytree(assets, room / "assets")
@@ -418,7 +433,7 @@ COLLISIONS = """() => {
   const meet = (a, b, by = 1) => a.x < b.right - by && b.x < a.right - by && a.y < b.below - by && b.y < a.below - by;
   const inside = (a, b) => a.x >= b.x - 1 && a.right <= b.right + 1 && a.y >= b.y - 1 && a.below <= b.below + 1;
   const found = [], say = (what, ...who) => found.push(what + ": " + who.map(one => one.textContent).join(" | "));
-  const labels = [...svg.querySelectorAll("g.fw, g.bw, text.operand")], boxes = [...svg.querySelectorAll(".node rect")];
+  const labels = [...svg.querySelectorAll("g.fw, g.bw, g.here, text.operand")], boxes = [...svg.querySelectorAll(".node rect")];
   const names = [...svg.querySelectorAll(".name")].map(name => name.firstElementChild), whole = rect(svg);
   [...labels, ...names, ...boxes].forEach(one => inside(rect(one), whole) || say("outside", one));
   labels.forEach((a, i) => labels.slice(0, i).forEach(b => meet(rect(a), rect(b)) && say("labels", a, b)));
@@ -465,7 +480,7 @@ def test_a_notebook_is_as_legible(visit: Visit, name: str) -> None:
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
       };
       const paper = getComputedStyle(document.body).backgroundColor;
-      return ["svg .fw", "svg .bw", ".name", ".tick", "th", ".note", ".steps dt"].map(which => {
+      return ["svg .fw", "svg .bw", "svg .here", ".name", ".tick", "th", ".note", ".steps dt"].map(which => {
         const ink = getComputedStyle(document.querySelector(".graph " + which)).color;
         const [x, y] = [light([paper, ink]), light([paper])].sort((p, q) => q - p);
         return [which, (x + 0.05) / (y + 0.05)];
@@ -632,6 +647,39 @@ def test_nothing_but_its_own_style_and_script_runs(chromium: Any, folder: Path) 
     page.close()
 
 
+@pytest.mark.parametrize("script", [True, False])
+@pytest.mark.parametrize("media", ["screen", "print"])
+@pytest.mark.parametrize("name", ["logdet", "notebook"])
+def test_where_a_claim_leaves_is_marked(visit: Visit, name: str, media: str, *, script: bool) -> None:
+    """By a sign, a word and a broken line, not by colour alone: in the picture, its step and the tables, and why beside it."""
+    page = visit(name, java_script_enabled=script)
+    assert page.locator(".astray").inner_text() == "✗ here the claim leaves the way back: the path through Aᵀ is missing."
+    for kind in ("values", "shapes"):
+        page.emulate_media(media="screen")
+        page.check(f"[value={kind}]")
+        page.check("[value=backward]")
+        page.emulate_media(media=media)
+        assert page.locator(f"svg.{kind} .here:visible").all_text_contents() == ["✗here"] * 2
+        broken = "all => all.filter(one => getComputedStyle(one).strokeDasharray !== 'none').map(one => one.closest('.leaves') !== null)"
+        assert page.locator(f"svg.{kind} :is(.line, rect)").evaluate_all(broken) == [True] * 2
+    at = page.locator(".steps .leaves .at math").evaluate_all("all => all.map(one => one.getAttribute('alttext'))")
+    assert at[0] == r"Z_3 = A^\top"
+    assert page.locator(".steps .here:visible").count() == page.locator("td .here").count() == 2
+    rows = page.locator("tbody .leaves math:first-of-type").evaluate_all("all => all.map(one => one.getAttribute('alttext'))")
+    assert rows[:2] == ["A", "Z_3"]  # the edge's ends
+
+
+def test_tables_fold(visit: Visit) -> None:
+    """They open without script, and are open where there is no picture and on paper."""
+    page = visit("logdet", java_script_enabled=False)
+    assert page.locator("tbody:visible").count() == 0
+    page.locator("summary", has_text="Table of the 8 edges").click()
+    assert page.locator("tbody:visible").count() == 1
+    page.emulate_media(media="print")
+    assert page.locator("tbody:visible").count() == 2
+    assert fragment(random_graph(LARGEST_DRAWN + 1)).count('<details class="table" open>') == 2
+
+
 def test_a_graph_prints(visit: Visit) -> None:
     """On paper all steps are there, also of a page that was in the middle of one."""
     page = visit("scalar", color_scheme="dark")
@@ -639,4 +687,4 @@ def test_a_graph_prints(visit: Visit) -> None:
     assert page.pdf().startswith(b"%PDF")
     page.emulate_media(media="print")
     assert page.locator(".steps li:visible").count() == 5
-    assert page.locator("button:visible").count() == 0
+    assert page.locator("button:visible, input:visible").count() == 0

@@ -140,7 +140,10 @@ def test_steps_and_graph(visit: Visit) -> None:
     page.wait_for_selector(".stepper button:visible")
     page.locator(".stepper button").last.click()
     assert page.locator(".stepper output").inner_text().startswith("step 1 of")
+    page.locator("summary", has_text="Table of the 5 nodes").click()
     assert "matmul" in page.locator(".graph").inner_text()
+    assert page.locator(".astray").inner_text().startswith("✗ here the claim leaves the way back: ")
+    assert page.locator("svg.values .leaves .here:visible").count() == page.locator("svg.values .leaves").count() > 0
 
 
 def test_enter_breaks_lines_where_lines_are(visit: Visit) -> None:

@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
-from matcalc.graph import Edge, Entries, Graph, Node
+from matcalc.graph import Edge, Entries, Graph, Node, Step
 from matcalc.report.files import write_file
 from matcalc.report.inline import data, digest, inlined, text
 from matcalc.report.layout import Box, Layout, Link, Route, layout
@@ -131,6 +131,10 @@ class _Shown:
         """Whether there is room for the steps beside the picture."""
         return bool(self.graph.steps) and 0 < max((picture.plan.width for picture in self.pictures), default=0.0) <= WIDEST_BESIDE
 
+    @property
+    def here(self) -> str:
+        return " ".join((HERE.mark, *HERE.lines))
+
     def clauses(self, tex: str) -> list[str]:
         """A line of formulas, cut at its wide gaps where each piece is a formula of its own."""
         parts = [part for part in re.split(r",?\s*\\q?quad\b\s*", tex) if part]
@@ -162,6 +166,19 @@ class _Shown:
     def finished(self, node: Node) -> int:
         """The step after which the node's adjoint is complete; 0 for the output's, which is given."""
         return max((self.step_along(edge) for edge in self.shares(node)), default=0)
+
+    def leaves_at(self, node: Node) -> bool:
+        """Whether a claim goes astray at this node."""
+        return self.graph.mark is not None and node.id in self.graph.mark.nodes
+
+    def leaves_along(self, edge: Edge) -> bool:
+        """Whether a claim goes astray along this edge."""
+        return self.graph.mark is not None and self.graph.edges.index(edge) in self.graph.mark.edges
+
+    def leaves_in(self, step: Step) -> bool:
+        """Whether a claim goes astray in this step of the backward pass."""
+        mark, number = self.graph.mark, self.graph.steps.index(step) + 1
+        return mark is not None and (step.node in mark.nodes or any(self.step_along(self.graph.edges[k]) == number for k in mark.edges))
 
     def rule_along(self, edge: Edge) -> str:
         k = self.step_along(edge)
@@ -200,7 +217,7 @@ def _returns(edge: Edge) -> bool:
 class _Block:
     """Lines of numbers behind a mark, in brackets if they are a matrix."""
 
-    kind: str  # "fw" for what goes forward, "bw" for what comes back
+    kind: str  # "fw" for what goes forward, "bw" for what comes back, "here" where a claim leaves the way
     mark: str
     lines: tuple[str, ...]
     bracketed: bool = False
@@ -238,6 +255,10 @@ def _block(kind: str, mark: str, entries: Entries, step: int = 0) -> _Block:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = tuple("\u00a0".join(cell.rjust(wide, "\u00a0") for cell, wide in zip(row, widths, strict=True)) for row in cells)
     return _Block(kind, mark, lines, rows_and_columns(entries) != (1, 1), step)
+
+
+HERE = _Block("here", "✗", ("here",))
+"What marks the place where a claim leaves the way back: a sign and a word, so that no colour is needed."
 
 
 @dataclass(frozen=True)
@@ -370,7 +391,7 @@ class _Picture:
         blocks = [self._said("fw", "↓", source.value, source)]
         if _returns(edge):
             blocks.append(self._said("bw", "↑∂" if self.shown.is_part(edge) else "↑", edge.contribution, source))
-        return _Label(tuple(blocks))
+        return _Label((*blocks, *([HERE] * self.shown.leaves_along(edge))))
 
     def _box(self, node: Node) -> _Drawn:
         blocks: list[_Block] = []
@@ -378,6 +399,7 @@ class _Picture:
             blocks.append(self._said("fw", "=", node.value, node))
         if node.adjoint is not None and (self.shown.is_total(node) or node.kind == "output"):  # elsewhere it is what the one edge says
             blocks.append(self._said("bw", "Σ" if self.shown.is_total(node) else "↑", node.adjoint, node, self.shown.finished(node)))
+        blocks += [HERE] * self.shown.leaves_at(node)
         label = _Label(tuple(blocks))
         found = [one for tex in (self.shown.within(node), node.name) if (one := _typeset(tex)) and one[1] <= WIDEST]
         name = clean(node.text)
@@ -409,7 +431,7 @@ class _Picture:
             left = before > x or (before == x and siblings.index(edge) > 0)
             which = _text_at(x - 4 - CHARACTER if left else x + 4, y - 8, str(edge.operand), "operand")
         line = Markup('<path class="line" fill="none" stroke="currentColor" d="{}"/>').format(route.path)
-        kind = "edge part" if self.shown.is_part(edge) else "edge"
+        kind = "edge" + " part" * self.shown.is_part(edge) + " leaves" * self.shown.leaves_along(edge)
         parts = [line, tip, which, label.svg(route.label.x, route.label.y)]
         return Markup('<g class="{}" data-step="{}">{}</g>').format(kind, self.shown.step_along(edge), Markup("").join(parts))
 
@@ -417,12 +439,12 @@ class _Picture:
         wide, high = one.label.size
         top = box.height - (high + 5 if one.label.blocks else 0)
         kind = "output" if one.node.kind == "output" else "input" if not self.shown.graph.operands(one.node.id) else "operation"
-        wanted = " wanted" if one.node.id in self.shown.graph.wrt else ""
+        kind += " wanted" * (one.node.id in self.shown.graph.wrt) + " leaves" * self.shown.leaves_at(one.node)
         return Markup(
             '<g class="node {}" data-step="{}"><rect fill="none" stroke="currentColor" x="{x}" y="{y}" width="{w}" height="{h}" rx="7"/>'
             '<foreignObject x="{x}" y="{y}" width="{w}" height="{top}"><div class="name">{formula}</div></foreignObject></g>{label}'
         ).format(
-            kind + wanted, self.shown.step_of(one.node), x=_at(box.x), y=_at(box.y), w=_at(box.width), h=_at(box.height), top=_at(top),
+            kind, self.shown.step_of(one.node), x=_at(box.x), y=_at(box.y), w=_at(box.width), h=_at(box.height), top=_at(top),
             formula=one.formula, label=one.label.svg(box.x + (box.width - wide) / 2, box.y + top - 1),
         )  # fmt: skip
 

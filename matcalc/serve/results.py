@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import cycle
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
 from matcalc.claims.asking import check_claim
-from matcalc.claims.explain import Reason
-from matcalc.claims.layers import Layer, finite
-from matcalc.claims.points import Floats, Sizes, Variable, at_random, dimensions
+from matcalc.claims.layers import Layer
+from matcalc.claims.points import Sizes, random_inputs
+from matcalc.claims.search import Reason
 from matcalc.claims.verdict import ClaimVerdict
-from matcalc.derivation import Derivation, derive
+from matcalc.claims.way import Departure, Way
+from matcalc.derivation import Derivation
 from matcalc.derivation.graphing import graph
 from matcalc.formula import names
 from matcalc.formula.expression import Expr, FormulaError
 from matcalc.formula.names import as_tex
-from matcalc.formula.operations import Point
 from matcalc.formula.parsing import Parsed
 from matcalc.formula.printing import shape_text, spell
 from matcalc.formula.vocabulary import Spelling
@@ -35,8 +34,6 @@ SOME = 5
 "Explanations that are shown at once."
 LARGEST = 40
 "Nodes of a graph that is shown."
-DRAWS = 24
-"Points that are tried for the graph, where the function is not defined at every one."
 
 
 @dataclass(frozen=True)
@@ -56,45 +53,28 @@ class Shown:
 def result(asked: Asked, f: Parsed, wrt: str, declared: dict[str, names.Variable] | None, spelling: Spelling | None) -> Result:
     """The verdict on the claim, or the derivative; ValueError for a question without an answer."""
     verdict = check_claim(asked.f, wrt, asked.claim.strip() or None, declared, kind=asked.kind, spelling=spelling)
-    variables = [Variable.of(each) for each in f.variables.values()]
-    symmetric = [each.name for each in variables if each.is_symmetric]
-    return Result(verdict, f.expr, _derivation(f.expr, wrt, symmetric, verdict.kind), _drawn(f.expr, wrt, variables, symmetric))
+    way = Way(f, wrt, verdict.kind)
+    return Result(verdict, _derivation(way), way.left(verdict.explanations), _drawn(way, verdict))
 
 
-def _derivation(f: Expr, wrt: str, symmetric: list[str], kind: str) -> Derivation | None:
+def _derivation(way: Way) -> Derivation | None:
     """The steps, where there are any in matrix form."""
-    if kind not in {"gradient", "jacobian", "derivative"}:
-        return None
     try:
-        return derive(f, wrt, symmetric)
+        return way.derivation
     except FormulaError:
         return None
 
 
-def _drawn(f: Expr, wrt: str, variables: list[Variable], symmetric: list[str]) -> Markup:
+def _drawn(way: Way, verdict: ClaimVerdict) -> Markup:
     """The graph at random numbers, with small matrices of different sizes where that works; nothing if it is large or cannot be drawn."""
+    f = way.f.expr
     if sum(1 for _ in f.nodes()) > LARGEST:
         return Markup()
-    for values in _points(f, variables):
-        try:
-            with np.errstate(all="ignore"):
-                found = graph(f, values, [wrt], symmetric)
-            return fragment(found if f.is_scalar else replace(found, wrt=()), level=4)
-        except FormulaError:
-            break
-    return Markup()
-
-
-def _points(f: Expr, variables: list[Variable]) -> Any:
-    """Points at which f is defined, at most one."""
-    words = dimensions(variables, f)
-    for seed in range(DRAWS):
-        order = ((2, 3), (3, 2), (3, 3), (2, 2))[seed % 4]
-        sizes: Sizes = dict(zip(words, cycle(order)))
-        values: dict[str, Floats] = {name: np.round(x, 2) for name, x in at_random(variables, sizes, np.random.default_rng(seed)).items()}
-        if finite(f, Point(values, sizes, np.zeros(()))):
-            yield values
-            return
+    try:
+        found = way.marked(graph(f, random_inputs(f, way.variables), [way.wrt], way.symmetric), verdict.explanations)
+    except FormulaError:
+        return Markup()
+    return fragment(found if f.is_scalar else replace(found, wrt=()), level=4)
 
 
 @dataclass(frozen=True)
@@ -102,8 +82,8 @@ class Result:
     """A verdict for the page."""
 
     verdict: ClaimVerdict
-    f: Expr
     derivation: Derivation | None
+    left: Departure | None  # where the claim leaves the way back
     graph: Markup
 
     @property
@@ -178,11 +158,11 @@ class Result:
 
     @property
     def paths(self) -> list[tuple[str, str, str]]:
-        """Where several paths lead to the variable: the name of each, what comes along it, in TeX, and where the claim leaves it."""
+        """Where several paths lead to the variable: the name of each, what comes along it, in TeX, and how the claim leaves it."""
         if self.derivation is None or len(self.derivation.paths) < 2:
             return []
-        wrong = {reason.about: reason.message for reason in reversed(self.verdict.explanations)}
-        return [(path.label, _latex(path.adjoint), wrong.get(path.description, "")) for path in self.derivation.paths]
+        why = dict.fromkeys(self.left.paths, self.left.reason.message) if self.left else {}
+        return [(path.label, _latex(path.adjoint), why.get(path, "")) for path in self.derivation.paths]
 
     @property
     def simplifications(self) -> list[tuple[str, str, bool | None]]:

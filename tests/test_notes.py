@@ -1,5 +1,6 @@
 """Documents with claims and examples: what is read, what is found true and false, and the page that shows it."""
 
+import math
 import os
 import re
 import shutil
@@ -13,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matcalc.derivation import clock
 from matcalc.formula.operations import make, number
-from matcalc.notes import JudgedClaim, JudgedExample, JudgedNotes, Judgement, NotesError, judge, read, working
+from matcalc.notes import JudgedClaim, JudgedExample, JudgedNotes, Judgement, NotesError, claiming, judge, read, working
 from matcalc.notes.comparing import array, compared, instead
 from matcalc.notes.page import notes_page, write_notes
 from matcalc.notes.printed import PrintedError, figure, printed
@@ -440,6 +442,29 @@ def test_a_claimed_formula_is_compared_at_the_numbers() -> None:
     assert "transpose" in worked(lines + "Xᵀ ?= X").statements[-1].note
 
 
+def test_names_made_of_one_another_are_expanded_once() -> None:
+    """Each formula uses the two before it: written out, the last would have more parts than there is time for."""
+    lines = "f0 = 1\nf1 = 1 + 0 f0\n" + "".join(f"f{k} = f{k - 1} + f{k - 2}\n" for k in range(2, 61))
+    assert value(lines + "f60") == 2504730781961
+    where = "\n".join(f"where: b{k} = b{k - 1} + b{k - 1}" for k in range(1, 41))
+    assert claimed(f"f: b40\nwrt: t\nclaim: 2\nt: real\nwhere: b0 = t + 1\n{where}").judgement is F
+
+
+def test_too_many_formulas_of_one_another_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they nest too deeply the line is unreadable, and the others are worked all the same."""
+
+    def too_deep(*_: Any) -> Any:
+        raise RecursionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(working.Desk, "value", too_deep)
+        patch.setattr(working.Desk, "graph", too_deep)
+        block = worked("x = 1\ny = x + 1\n")
+    assert [one.judgement for one in block.statements] == [W, Judgement.UNREADABLE]
+    assert block.statements[1].note == "too many formulas are made of one another"
+    assert block.note == "y has no graph: too many formulas are made of one another"
+
+
 def test_an_example_is_continued() -> None:
     text = "```example\nx = 2\n```\nwords\n\n```example continued\nx + 1 ?= 3\n```\n"
     assert judge(read(text)).good
@@ -504,6 +529,20 @@ def test_a_claim_that_cannot_be_read_says_why(lines: str, message: str) -> None:
     assert not found.good
     assert found.unreadable
     assert not found.errata
+
+
+@pytest.mark.parametrize("error", [clock.OutOfTimeError("it takes too long"), RecursionError(), MemoryError()])
+def test_a_claim_that_takes_too_much_is_undecided(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """It has the time that a claim on the command line has, and the rest of the document is judged."""
+    left: list[bool] = []
+
+    def slow(*_: Any) -> Any:
+        left.append(math.isfinite(clock._END.get()))
+        raise error
+
+    monkeypatch.setattr(claiming, "judge_question", slow)
+    found = claimed("f: xᵀ x\nwrt: x\nclaim: 2 x\nx: real(n)")
+    assert (found.judgement, found.note, left) == (Judgement.UNDECIDED, "it takes too long, or nests too deeply", [True])
 
 
 def test_a_fence_that_is_not_closed() -> None:
@@ -590,6 +629,21 @@ def test_nothing_of_the_source_is_obeyed() -> None:
     assert 'href="https://example.org"' in body
     assert "a price of $5 and of $6" in body
     assert 'alttext="\\sum_{i=1}^n x_i&#10;= 1"' in body
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_formula_is_typeset(name: str) -> None:
+    """Entries of a matrix that has an index of its own among them."""
+    assert "not typeset" not in notes_page(judged(name))
+
+
+def test_every_place_has_a_name_of_its_own() -> None:
+    """Headings, claims and lines that are called alike, and one that is called like the second of two others; also after a loop."""
+    text = "# a\n\n# a\n\n# a 2\n\n" + "```example\nid: b\nx = 1\nrepeat 3:\n  x <- x + 1\nid: b 2\nx\n```\n" * 2
+    page = notes_page(judge(read(text)))
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert {"s-a", "s-a-2", "s-a-2-2", "n-b", "n-b-5", "n-b-2"} <= set(ids)
 
 
 def test_the_page_names_what_is_false_and_leads_there(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 from matcalc.claims import ClaimVerdict, Question, Variable
 from matcalc.claims import judge as judge_question
+from matcalc.claims.asking import TOO_MUCH
 from matcalc.claims.deciding import decide
 from matcalc.claims.question import KINDS, kind_of, named
-from matcalc.derivation import derive, simplified
+from matcalc.derivation import clock, derive, simplified
 from matcalc.derivation.building import inner
 from matcalc.formula import Variable as Declared
 from matcalc.formula import parse, parse_pair, spell, variable
@@ -30,13 +31,16 @@ WEIGHTS = "weights of the equation"
 
 
 def decided(claim: Claim, anchor: str) -> JudgedClaim:
-    """The verdict on a claim; one that cannot be read is said so in a sentence."""
+    """The verdict on a claim; of one that cannot be read, or not be decided in the time that `matcalc check` takes, a sentence says so."""
     if claim.problem:
         return JudgedClaim(claim, anchor, Judgement.UNREADABLE, note=claim.problem)
     try:
-        return _Asked(claim, anchor).judged()
+        with clock.within(clock.SECONDS):
+            return _Asked(claim, anchor).judged()
     except (FormulaError, ValueError) as error:
         return JudgedClaim(claim, anchor, Judgement.UNREADABLE, note=str(error).partition("\n")[0])
+    except TOO_MUCH:
+        return JudgedClaim(claim, anchor, Judgement.UNDECIDED, note="it takes too long, or nests too deeply")
 
 
 class _Asked:

@@ -11,6 +11,7 @@ import numpy as np
 from matcalc.formula.expression import FormulaError
 from matcalc.formula.names import as_tex
 from matcalc.graph import Graph
+from matcalc.notes.anchors import Anchors
 from matcalc.notes.comparing import Floats, array, by, compared, equal, instead
 from matcalc.notes.formulas import plain
 from matcalc.notes.formulas import tex as typeset
@@ -21,23 +22,7 @@ from matcalc.notes.working import Derivative, Desk, KinkError, Slope, WorkError
 
 MOST_LINES = 20_000
 "Lines that are worked in one example, repetitions included."
-
-
-class Anchors:
-    """Names for places in the page, each once."""
-
-    def __init__(self) -> None:
-        self.used: set[str] = set()
-
-    def next(self, name: str) -> str:
-        """The next name for what is called so."""
-        base = "n-" + (re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-") or "x")
-        k, found = 1, base
-        while found in self.used:
-            k += 1
-            found = f"{base}-{k}"
-        self.used.add(found)
-        return found
+TOO_DEEP = "too many formulas are made of one another"
 
 
 @dataclass
@@ -65,7 +50,7 @@ class Work:
         """All its lines, one after the other; a line that cannot be read does not stop the others."""
         anchor = self.anchors.next(example.id)
         self.asked, self.wanted, self.undrawn = {}, {}, []
-        statements = tuple(self.statements(example.statements))
+        statements = tuple(map(self._anchored, self.statements(example.statements)))
         graphs = tuple(self._graphs(example.statements))
         worst = [Judgement.UNREADABLE] if problem else [one.judgement for top in statements for one in top.all()]
         judgement = min(worst, key=lambda one: one.rank, default=Judgement.WORKED)
@@ -90,7 +75,9 @@ class Work:
             judgement, note = Judgement.UNDECIDED if statement.claimed else Judgement.WORKED, str(error)
         except (WorkError, PrintedError, FormulaError) as error:
             note = str(error).partition("\n")[0]
-        return JudgedStatement(statement, judgement, self.anchors.next(statement.id), note=note)
+        except RecursionError:
+            note = TOO_DEEP
+        return JudgedStatement(statement, judgement, note=note)
 
     def _worked(self, statement: Statement) -> JudgedStatement:
         if self.lines > MOST_LINES:
@@ -159,22 +146,23 @@ class Work:
         if target not in self.desk.formulas:
             raise WorkError(f"{statement.target} has no formula, so there is no graph of it")
         self.wanted[target] = _Wish(self.desk.copy(), target, wrt)
-        return JudgedStatement(statement, Judgement.WORKED, self.anchors.next(statement.id))
+        return JudgedStatement(statement, Judgement.WORKED)
 
     def _repeated(self, statement: Statement) -> JudgedStatement:
         """The lines again and again; what is shown and judged are those of the last time."""
         last: tuple[JudgedStatement, ...] = ()
         for k in range(statement.times):
-            used = set(self.anchors.used)
-            final = k == statement.times - 1
-            self.desk.checked = k == 0 or final
+            self.desk.checked = k in {0, statement.times - 1}
             last = tuple(self.statements(statement.body))
             if any(one.judgement is Judgement.UNREADABLE for one in last):
                 break
-            if not final:
-                self.anchors.used = used
         self.desk.checked = True
-        return JudgedStatement(statement, Judgement.WORKED, self.anchors.next(statement.id), body=last)
+        return JudgedStatement(statement, Judgement.WORKED, body=last)
+
+    def _anchored(self, line: JudgedStatement) -> JudgedStatement:
+        """A line with its place in the page, and those in it, once it is known which are shown."""
+        anchor = self.anchors.next(line.statement.id)
+        return replace(line, anchor=anchor, body=tuple(map(self._anchored, line.body)))
 
     # --- what they have in common -------------------------------------------------------------------------------------------------
 
@@ -194,7 +182,7 @@ class Work:
 
     def _compared(self, statement: Statement, tex: str, found: Derivative) -> JudgedStatement:
         """The line with its value, beside what is claimed for it."""
-        line = JudgedStatement(statement, Judgement.WORKED, self.anchors.next(statement.id), tex, found.value.tolist(), error=found.error)
+        line = JudgedStatement(statement, Judgement.WORKED, tex=tex, value=found.value.tolist(), error=found.error)
         if not statement.claimed:
             return line
         numbers = printed(statement.claimed)
@@ -223,3 +211,5 @@ class Work:
                 yield wish.desk.graph(wish.name, wish.wrt)
             except (FormulaError, WorkError) as error:
                 self.undrawn.append(f"{wish.name} has no graph: {error}")
+            except RecursionError:
+                self.undrawn.append(f"{wish.name} has no graph: {TOO_DEEP}")

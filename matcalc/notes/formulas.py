@@ -45,5 +45,7 @@ def tex(expr: Expr, handles: Mapping[str, str] | None = None) -> str:
 def folded(expr: Expr, definitions: Iterable[tuple[str, Expr]]) -> Expr:
     """The expression with names for the parts of it that have one."""
     by = {whole: Expr("name", (), whole.rows, whole.cols, name) for name, whole in definitions}
-    found = by.get(expr)
-    return found if found is not None else expr.with_args(tuple(folded(arg, definitions) for arg in expr.args)) if expr.args else expr
+    done: dict[Expr, Expr] = {}
+    for node in expr.nodes():
+        done[node] = by[node] if node in by else node.with_args(tuple(done[arg] for arg in node.args))
+    return done[expr]

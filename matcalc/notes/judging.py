@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from matcalc.notes.anchors import Anchors
 from matcalc.notes.claiming import decided
-from matcalc.notes.examples import Anchors, Work
+from matcalc.notes.examples import Work
 from matcalc.notes.reading import Claim, Notes
 from matcalc.notes.results import Judged, JudgedNotes
 
 
 def judge(notes: Notes) -> JudgedNotes:
     """Every claim decided and every example worked; nothing of it is written in the document or here."""
-    anchors = Anchors()
+    anchors = Anchors("n-")
     judged: list[Judged] = []
     work: Work | None = None
     for block in notes.blocks:

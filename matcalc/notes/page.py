@@ -18,8 +18,9 @@ from markdown_it.rules_inline import StateInline
 from markupsafe import Markup
 
 from matcalc.graph import Graph
+from matcalc.notes.anchors import Anchors
 from matcalc.notes.printed import Printed, printed
-from matcalc.notes.reading import markdown
+from matcalc.notes.reading import lines_of, markdown
 from matcalc.notes.results import JudgedClaim, JudgedExample, JudgedNotes, Judgement
 from matcalc.report.files import write_file
 from matcalc.report.graph import fragment
@@ -79,7 +80,7 @@ class _Shown:
 
     def body(self) -> Markup:
         """The text with its blocks in place."""
-        text = "\n".join(clean(line) for line in re.sub(r"\r\n?", "\n", self.judged.notes.text).split("\n"))
+        text = "\n".join(clean(line) for line in lines_of(self.judged.notes.text))
         places = {_line(block): block for block in self.judged.blocks}
         return Markup(_renderer(places, self).render(text))  # noqa: S704  (HTML is off, and every rule that was added escapes)
 
@@ -136,6 +137,7 @@ def _line(block: JudgedClaim | JudgedExample) -> int:
 def _renderer(places: dict[int, Any], shown: _Shown) -> MarkdownIt:
     """Markdown with formulas, in which claims and examples are replaced by what was found out about them."""
     md = markdown()
+    anchors = Anchors("s-")
     md.inline.ruler.after("escape", "maths", _inline_maths)
     md.block.ruler.before("fence", "maths", _block_maths, {"alt": ["paragraph", "reference", "blockquote", "list"]})
     md.validateLink = lambda url: bool(re.match(r"https?://|#", url))  # type: ignore[method-assign]
@@ -164,14 +166,7 @@ def _renderer(places: dict[int, Any], shown: _Shown) -> MarkdownIt:
         return Markup('<a href="{}">{}</a>').format(token.attrGet("src"), token.content or "image")
 
     def heading(self: Any, tokens: Any, at: int, options: Any, env: Any) -> str:
-        token = tokens[at]
-        used = env.setdefault("headings", set())
-        base = re.sub(r"[^\w]+", "-", tokens[at + 1].content.lower()).strip("-") or "section"
-        k, name = 1, f"s-{base}"
-        while name in used:
-            k, name = k + 1, f"s-{base}-{k + 1}"
-        used.add(name)
-        token.attrSet("id", name)
+        tokens[at].attrSet("id", anchors.next(tokens[at + 1].content))
         return str(self.renderToken(tokens, at, options, env))
 
     wrap = Markup('<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>')
@@ -209,22 +204,24 @@ def _inline_maths(state: StateInline, silent: bool) -> bool:  # noqa: FBT001  (m
 
 def _block_maths(state: StateBlock, start: int, last: int, silent: bool) -> bool:  # noqa: FBT001  (markdown-it's signature)
     """Lines from one that begins with `$$` to one that ends with it."""
-    lines = [state.src[state.bMarks[k] + state.tShift[k] : state.eMarks[k]] for k in range(start, last)]
-    if not lines or not lines[0].startswith("$$") or state.is_code_block(start):
+
+    def line(k: int) -> str:
+        return str(state.src[state.bMarks[k] + state.tShift[k] : state.eMarks[k]]).rstrip()
+
+    if not line(start).startswith("$$") or state.is_code_block(start):
         return False
-    for k, line in enumerate(lines):
-        said = line.rstrip() if k else line.rstrip()[2:]
-        if said.endswith("$$"):
+    for k in range(start, last):
+        if line(k)[0 if k > start else 2 :].endswith("$$"):
             break
-        if k and not line.strip():
+        if not line(k):
             return False
     else:
         return False
-    inside = "\n".join(lines[: k + 1]).strip()[2:-2].strip()
+    inside = "\n".join(map(line, range(start, k + 1)))[2:-2].strip()
     if not inside or "$$" in inside:
         return False
     if not silent:
-        state.line = start + k + 1
+        state.line = k + 1
         token = state.push("maths", "math", 0)
         token.content, token.markup, token.block, token.map = inside, "$$", True, [start, state.line]
     return True

@@ -32,7 +32,7 @@ class JudgedStatement:
 
     statement: Statement
     judgement: Judgement
-    anchor: str
+    anchor: str = ""
     tex: str = ""
     value: Any = None  # nested lists of numbers, or one number
     wrong: tuple[int, ...] = ()  # which of the printed numbers, in order

@@ -192,8 +192,15 @@ class Desk:
 
     def _expanded(self, expr: Expr, cut: Collection[str] = ()) -> Expr:
         """The formula with those of its names in it, but for these."""
-        names = [each for each in expr.names if each in self.formulas and each not in cut]
-        return expr.replaced({each: self._expanded(self.formulas[each], cut) for each in names}) if names else expr
+        done: dict[str, Expr] = {}  # each name once: a sequence such as Fibonacci's would take forever otherwise
+
+        def whole(part: Expr) -> Expr:
+            for each in part.names - done.keys():
+                if each in self.formulas and each not in cut:
+                    done[each] = whole(self.formulas[each])
+            return part.replaced(done)
+
+        return whole(expr)
 
     def _point(self, names: Iterable[str]) -> dict[str, Floats]:
         found: dict[str, Floats] = {}

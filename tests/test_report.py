@@ -463,6 +463,16 @@ def test_a_rules_page_says_how_it_was_proved_and_where_it_was_looked_at(tmp_path
     assert "exact arithmetic:" not in plain.text
 
 
+def test_the_digits_of_a_wrong_rule_are_not_shown(tmp_path: Path) -> None:
+    """They are digits of what it gives in double precision itself, beside which JAX's right derivative would look wrong."""
+    wrong = replace(a_refuted_verdict(), rule="wrong", digits=(Digits("float32", 8, (7.2, 7.2), (0.0, 0.0), 0.1),))
+    whole = index_page(a_run(wrong))
+    assert [page.digits for page in whole.pages if page.verdict.rule == "wrong"] == [""]
+    assert "digits" not in Page(write_html(a_run(wrong), tmp_path / "r").parent / "rules" / "wrong.html").ids
+    told = [note for claim in claims_page(whole, "").claims for note in claim.notes if "digits as" in note]
+    assert told == [note for claim in claims_page(index_page(a_run()), "").claims for note in claim.notes if "digits as" in note]
+
+
 def test_a_bound_is_never_rounded_down() -> None:
     """A probability is shown as the next larger power of ten, and balls as no more digits than they have."""
     assert [words.power_of_ten(x) for x in (4.4e-16, 1e-17, 1.0001e-17, 0.0)] == ["$10^{-15}$", "$10^{-17}$", "$10^{-16}$", "0"]
@@ -594,6 +604,12 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path, text: str | None, senten
     with pytest.raises(ReportError, match=sentence) as raised:
         read_json(path)
     assert str(path) in str(raised.value)
+
+
+def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(ReportError, match=r"results\.json cannot be read: 'utf-8' codec"):
+        read_json(tmp_path / "results.json")
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path: Path) -> None:

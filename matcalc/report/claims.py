@@ -22,7 +22,7 @@ PROBES = 2
 "Tangents at each case: the fewest that any profile draws."
 _AUTODIFF = ("JAX forward", "JAX reverse")
 _DIFFERENCES = ("finite differences", "complex step")
-_CONSISTENT = ("adjoint", "linear", "shape", "pure", "dtype", "empty", "layout", "poison", "structure", "jacobian")
+_CONSISTENT = ("adjoint", "linear", "shape", "pure", "dtype", "empty", "batch", "layout", "poison", "structure", "jacobian")
 _UNTRIED = "not tried in this run: matcalc verify --wrong"
 
 
@@ -257,7 +257,8 @@ def _special(pages: Sequence[RulePage]) -> Iterator[Claim]:
 
 def _digits(pages: Sequence[RulePage]) -> str:
     """How often a rule keeps as many digits as JAX's derivative does."""
-    pairs = [(d.rule[1], d.autodiff[1]) for page in pages for d in page.verdict.digits if d.dtype == "float32" and d.autodiff]
+    every = (digits for page in pages if page.digits for digits in page.verdict.digits)
+    pairs = [(d.rule[1], d.autodiff[1]) for d in every if d.dtype == "float32" and d.autodiff]
     if not pairs:
         return ""
     better = sum(mine >= theirs for mine, theirs in pairs)

@@ -21,8 +21,8 @@ class ReportError(Exception):
 def _explained(path: Path, verb: str) -> Generator[None, None, None]:
     try:
         yield
-    except OSError as error:
-        raise ReportError(f"{path} cannot be {verb}: {error.strerror or error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReportError(f"{path} cannot be {verb}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def write_file(path: Path, text: str) -> None:
@@ -38,7 +38,7 @@ def write_file(path: Path, text: str) -> None:
 
 
 def read_file(path: Path) -> str:
-    """The text of a file; raises ReportError if there is none."""
+    """The text of a file; raises ReportError if there is none in UTF-8."""
     with _explained(path, "read"):
         return path.read_text(encoding="utf-8")
 

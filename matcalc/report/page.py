@@ -112,7 +112,7 @@ class RulePage:
     graph: Graph | None  # of the printed value
     proof: str  # what exact arithmetic says, or why it says nothing; "" if it was not asked
     census: Census | None
-    digits: str  # what the table of digits shows
+    digits: str  # what the table of digits shows; "" if there is none, or nothing right that they could be digits of
     wrong: str  # what became of wrong versions; "" if none were tried
     again: str
     previous: Link | None = None
@@ -310,9 +310,9 @@ def _census(lines: Sequence[Coverage]) -> Census:
 
 
 def _digits(verdict: Verdict) -> str:
-    """What a rule keeps in shorter formats."""
+    """What a rule keeps in shorter formats of what it gives in double precision, which must be right to be compared with."""
     said: list[str] = []
-    for one in verdict.digits:
+    for one in verdict.digits if verdict.status.good else ():
         theirs = f"; JAX's own derivative keeps {one.autodiff[0]:.1f} and {one.autodiff[1]:.1f}" if one.autodiff else ""
         said.append(
             f"At the same {count(one.cases, 'point')} in {one.dtype} the rule keeps {one.rule[0]:.1f} decimal digits at the median and "
@@ -468,4 +468,12 @@ def _grid(rows: list[list[float]], worst: tuple[int, int] | None, *, heat: bool 
 
 def _place(index: tuple[int, ...]) -> tuple[int, int] | None:
     """Where an entry stands in the rows of `_rows`."""
-    return {0: lambda: (0, 0), 1: lambda: (index[0], 0), 2: lambda: (index[0], index[1])}.get(len(index), lambda: None)()
+    match index:
+        case ():
+            return 0, 0
+        case (i,):
+            return i, 0
+        case (i, j):
+            return i, j
+        case _:
+            return None

@@ -128,7 +128,7 @@ def margins(values: Iterable[float]) -> Plot | None:
         )
     if zeros:
         middle = (axes.x(10 ** (lowest / 2)) + axes.x(10 ** ((lowest + 1) / 2))) / 2
-        parts.append(axes.text(_round(middle), axes.y(zeros) - 4 if axes.y(zeros) > TOP + 14 else TOP + 10, "0", "", "middle"))
+        parts.append(axes.text(_round(middle), axes.y(zeros) - 4, "0", "", "middle"))
     parts.append(Markup('<path class="tol" d="M{} {}V{}"/>').format(axes.x(1.0), TOP, HEIGHT - BOTTOM))
     parts.append(axes.text(axes.x(1.0) - 4, TOP + 12, "tolerance", "tolt", "end"))
     over = sum(m > 1 for m in finite) + left_out

@@ -949,6 +949,25 @@ def test_a_row_is_no_column(f: str, wrt: str, claim: str, wrong: str) -> None:
         assert check_claim(f, wrt, None, declared).verdict == "proved"
 
 
+@pytest.mark.parametrize(
+    ("f", "wrt", "claim", "declared"),
+    [
+        ("a.T @ x", "x", "a.T", ["a: real(n)", "x: real(n)"]),
+        ("a.T @ x", "x", "a", ["a: real(n)", "x: real(n)"]),
+        ("A @ X @ b", "X", "np.kron(b, A)", ["A: real(p, m)", "X: real(m, n)", "b: real(n)"]),
+        ("A @ X @ b", "X", "np.kron(b.T, A)", ["A: real(p, m)", "X: real(m, n)", "b: real(n)"]),
+    ],
+)
+def test_a_jacobian_in_one_dimension_is_as_numpy_has_it(f: str, wrt: str, claim: str, declared: list[str]) -> None:
+    assert check_claim(f, wrt, claim, declared, kind="jacobian").verdict == "proved"
+    assert check_claim(f, wrt, f"2 * {claim}", declared, kind="jacobian").wrong
+
+
+def test_derivatives_of_what_does_not_depend_and_of_ties() -> None:
+    assert check_claim("trace(X)", "X", None, ["X: real(n, n)"], kind="hessian").verdict == "proved"
+    assert check_claim("sum(max(x, x))", "x", None, ["x: real(n)"]).derivative_text == "ones(n)"
+
+
 def test_what_is_shown_is_no_rounding() -> None:
     """XᵀX has an inverse in floats where X has fewer rows than columns, but it means nothing."""
     known = variables("X: real(m, n)")

@@ -381,7 +381,7 @@ def test_what_could_be_read_otherwise_is_noted() -> None:
     for text, words in {
         "x @ B": "I read x @ B as xᵀB",
         "np.exp(x) - u": "NumPy would make a matrix of the one-dimensional exp(x) and the column",
-        "np.kron(x, B)": "I read x as a column; kron in NumPy takes it for a row",
+        "np.kron(x, B)": "I read x as a row, as kron in NumPy does",
         "np.diag(u)": "I read diag of the column u as one of a vector; NumPy takes it for a matrix",
         "np.maximum(u, x)": "NumPy would make a matrix of the one-dimensional x and the column",
         "x / 2 @ B": "I read x / 2 @ B as (x / 2)ᵀB",

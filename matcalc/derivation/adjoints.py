@@ -125,9 +125,11 @@ def _fraction(x: Expr) -> Fraction:
 
 
 def _larger(*, sign: int) -> Pull:
-    """Of the larger (sign 1) or smaller (-1) of two entries."""
+    """Of the larger (sign 1) or smaller (-1) of two entries; of an expression beside itself, all to the first."""
 
     def pull(node: Expr, adjoint: Expr) -> Shares:
+        if node.args[0] == node.args[1]:
+            return adjoint, None
         x, y = (scaled(arg, ones(node)) if arg.is_scalar and not node.is_scalar else arg for arg in node.args)
         first, second = (x, y) if sign > 0 else (y, x)
         return tuple(

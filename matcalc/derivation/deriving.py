@@ -129,13 +129,14 @@ def jacobian(f: Expr, wrt: str, symmetric: Collection[str] = (), simplifier: Sim
 
 
 def hessian(f: Expr, wrt: str, symmetric: Collection[str] = ()) -> Expr:
-    """The matrix of second derivatives of a scalar by a vector (or by a scalar, a scalar)."""
+    """The matrix of second derivatives of a scalar by a vector (or by a scalar, a scalar); by a matrix, only where they are zero."""
     if not f.is_scalar:
         raise FormulaError(f"a Hessian is of a scalar function, but this one is {f.rows} by {f.cols}")
     tidy = Simplifier(frozenset(symmetric))
     first = jacobian(f, wrt, symmetric, tidy)
     if wrt not in first.names:
-        return filled("zeros", first.rows, first.rows) if not first.is_scalar else number(0)
+        entries = first.rows * first.cols
+        return filled("zeros", entries, entries) if not first.is_scalar else number(0)
     return jacobian(first, wrt, symmetric, tidy)
 
 

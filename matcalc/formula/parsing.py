@@ -279,7 +279,7 @@ def _exprs(result: Parsed | Pair) -> tuple[Expr | None, ...]:
 
 
 def _one(reader: Reader, job: Job, source: Source, like: Expr | None) -> Parsed:
-    expr = reader.whole(source.tree, source.text)
+    expr = reader.whole(source.tree, source.text).expr
     if like is not None:
         expr = _fitted(reader, expr, like.shape, source, "it")
     (expr,) = reader.finished(expr)
@@ -351,7 +351,7 @@ def _because(error: ShapeError, reader: Reader, function: Expr, source: Source) 
 
 
 def _two(reader: Reader, job: Job, sources: list[Source], wrt: str, kind: Kind) -> Pair:
-    function = reader.whole(sources[0].tree, sources[0].text)
+    function = reader.whole(sources[0].tree, sources[0].text).expr
     notes = list(reader.notes)
     reader.notes.clear()
     variable = reader.variables.get(wrt) or reader.inferred.get(wrt)
@@ -362,7 +362,10 @@ def _two(reader: Reader, job: Job, sources: list[Source], wrt: str, kind: Kind) 
     expected, found = _expected(reader, function, variable, kind)
     before = reader.sizes.copied(), dict(reader.inferred)
     try:
-        claim = reader.whole(sources[1].tree, sources[1].text)
+        read = reader.whole(sources[1].tree, sources[1].text)
+        claim = read.expr
+        if read.flat and reader.sizes.known(expected[0]) == ONE != reader.sizes.known(expected[1]):
+            claim = reader.transposed(claim)  # NumPy's Jacobian of a number is one-dimensional
         claim = _matched(reader, function, claim, expected, sources[1])
     except ShapeError as error:
         problem = with_repairs(_because(error, reader, function, sources[0]) if found == "jacobian" else error, reader, sources)

@@ -84,12 +84,13 @@ class Reader:
 
     # --- a whole text -----------------------------------------------------------------------------------------------------------
 
-    def whole(self, tree: Node, text: str) -> Expr:
-        """The expression that a tree says; its unknown sizes stay open until `finished`."""
+    def whole(self, tree: Node, text: str) -> Read:
+        """What a tree says, a one-dimensional array as a column; its unknown sizes stay open until `finished`."""
         self.text = text
         self.zero_based = {each.value[0] for each in _walk(tree) if each.kind == "name" and _indices(each.value)[:1] == ("0",)}
         try:
-            return self.column(self.read(tree))
+            read = self.read(tree)
+            return Read(self.column(read), read.flat)
         except FormulaError as error:
             error.text = error.text or text
             raise
@@ -991,11 +992,16 @@ class Reader:
     def _f_kron(self, call: Call) -> Read:
         """The Kronecker product; NumPy takes a one-dimensional array for a row where the other is a matrix."""
         left, right = self._two(call)
-        a, b = self.column(left), self.column(right)
-        for read, other in ((left, right), (right, left)):
-            if self.sure and read.flat and not other.flat and self.sizes.top(read.expr).is_vector and not self.scalar(other.expr):
-                self.note(f"I read {short(read.expr)} as a column; kron in NumPy takes it for a row")
+        a, b = self._factor(left, right), self._factor(right, left)
         return Read(self.build("kron", a, b, tree=call.tree), flat=left.flat and right.flat)
+
+    def _factor(self, read: Read, other: Read) -> Expr:
+        """A factor of a Kronecker product."""
+        expr = self.column(read)
+        if not (self.sure and read.flat and not other.flat and self.sizes.top(expr).is_vector and not self.scalar(other.expr)):
+            return expr
+        self.note(f"I read {short(read.expr)} as a row, as kron in NumPy does")
+        return self.transposed(expr)
 
     def _f_outer(self, call: Call) -> Read:
         a, b = self.columns(call, 2)

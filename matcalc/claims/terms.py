@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from matcalc.derivation.building import MOST_SIZE, flipped, ones, print_size
+from matcalc.derivation.building import MOST_SIZE, flipped, ones
 from matcalc.formula.expression import Expr
 from matcalc.formula.operations import filled, make, number
 
@@ -51,13 +51,13 @@ def terms(expr: Expr, symmetric: Collection[str] = ()) -> list[Expr]:
 
 def expanded(expr: Expr, symmetric: Collection[str] = ()) -> Sum:
     """The polynomial that an expression is: coefficients by products; one term where it is too long to be taken apart."""
-    if print_size(expr) > MOST_SIZE:
+    if expr.length > MOST_SIZE:
         return {_unit(expr): Fraction(1)}
     done: dict[Expr, Sum] = {}
     for node in expr.nodes():
         total = _expanded(node, done, symmetric)
         total = {product: c for product, c in total.items() if c}
-        fits = len(total) <= MOST_TERMS and sum(print_size(x) for scalars, chain in total for x in (*scalars, *chain)) <= MOST_SIZE
+        fits = len(total) <= MOST_TERMS and sum(x.length for scalars, chain in total for x in (*scalars, *chain)) <= MOST_SIZE
         done[node] = total if fits else {_unit(node): Fraction(1)}
     return done[expr]
 

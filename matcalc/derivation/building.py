@@ -24,11 +24,6 @@ class TooLongError(FormulaError):
     """A formula that would be too long to be written."""
 
 
-def print_size(expr: Expr) -> int:
-    """How long it is where it is written out."""
-    return expr.length
-
-
 def interned(expr: Expr) -> Expr:
     """The same expression, the same object whenever it is made again: equal parts are one, so that comparing them takes no time.
 

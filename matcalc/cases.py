@@ -40,6 +40,7 @@ class Profile:
     cases: int
     probes: int
     perturbations: int
+    equal: int = 3  # the size of all dimensions where all are equal; that of a single one is five at least
     large: bool = False  # sizes up to 12 as well
     differenced: int = 10**9  # at so many cases of each shape finite differences are taken, unless they are the only oracle
 
@@ -50,6 +51,8 @@ PROFILES = {
     "thorough": Profile(cases=600, probes=3, perturbations=4, large=True),
 }
 
+COUNTS, MORE_SIZES = range(4, 13), 2
+"Whole numbers in a function's code that may be sizes at which it does something else, and how many of them are tried."
 MOST_SIZES = 3**10
 "Choices of sizes among which a small counterexample is sought."
 SPREADS = (1.0, 1.0, 1e2, 1.0, 1e4, 1.0, 1e1, 1.0)
@@ -123,15 +126,22 @@ def groups(rule: Subject, profile: Profile) -> list[Sizes]:
         return [{}]
     rising = {name: 2 + k for k, name in enumerate(names)}
     falling = {name: 1 + len(names) - k for k, name in enumerate(names)}
-    candidates = [rising, falling, dict.fromkeys(names, 1), dict.fromkeys(names, 3)]
+    candidates = [rising, falling, dict.fromkeys(names, 1), dict.fromkeys(names, profile.equal)]
     if len(names) == 1:
-        candidates = [{names[0]: n} for n in (3, 1, 2, 5)]
+        candidates = [{names[0]: n} for n in (3, 1, 2, max(5, profile.equal))]
     if profile.large:
         candidates += [{name: 7 + 2 * k for k, name in enumerate(names)}, {name: 7 + 2 * (len(names) - k) for k, name in enumerate(names)}]
     chosen = _distinct(sizes for sizes in candidates if admitted(rule, sizes))
     if len(chosen) >= 2:
         return chosen
     return _distinct([*chosen, *islice(_up_to(rule, 5), 4)])[:4]  # a domain with demands of its own: tall, at least 3
+
+
+def named_groups(rule: Subject) -> list[Sizes]:
+    """All sizes equal to a whole number in the subject's code, or to a length that is fixed in its domains."""
+    fixed = [d.fixed for domain in rule.domains.values() for d in domain.dims if d.fixed in COUNTS]
+    named = list(dict.fromkeys([*fixed, *(int(c) for c in rule.constants if c in COUNTS)]))[:MORE_SIZES]
+    return _distinct(sizes for sizes in (dict.fromkeys(symbols(rule), c) for c in named) if sizes and admitted(rule, sizes))
 
 
 def _up_to(rule: Subject, largest: int, begun: Sizes | None = None) -> Iterator[Sizes]:

@@ -30,8 +30,12 @@ from matcalc.subjects import linearized
 from matcalc.verdict import Verdict
 from matcalc.verify import examine, quietly
 
-PROFILE = Profile(cases=384, probes=2, perturbations=2, differenced=12)
+PROFILE = Profile(cases=384, probes=2, perturbations=2, equal=7, differenced=12)
 "How hard `check` looks unless it is told otherwise."
+LIBRARIES = {"jax", "numpy", "scipy", "torch"}
+CONSTANTS = (1e-3, 32.0)
+"""Numbers in somebody's code that count: smaller ones keep denominators from zero and nobody's entries are as small, larger ones count
+iterations or stand for infinity. One and two are everywhere, as exponents and factors, and are special points in any case."""
 KINDS = ("grad", "jvp", "vjp", "jacobian", "hessian")
 Function = Callable[..., Any]
 
@@ -45,6 +49,7 @@ class Claim:
     function: Callable[..., Linearization[Any]]
     value: Function
     mapped: bool
+    constants: tuple[float, ...] = ()
     strict: bool = False
 
     @property
@@ -89,7 +94,8 @@ def check(
         free = tuple(i for i, domain in enumerate(domains.values()) if not domain.held)
         subjects = _subjects(f, tuple(claims.items()), library, free, name, made_of, agnostic=agnostic)
         verdicts = [
-            examine(Claim(name, domains, *subject), seed=seed, profile=profile, traced=traced, whole=False) for subject, traced in subjects
+            examine(Claim(name, domains, *subject, made_of.constants), seed=seed, profile=profile, traced=traced, whole=False)
+            for subject, traced in subjects
         ]
     worst = next((v for v in verdicts if not v.status.good), verdicts[0])
     return replace(worst, seconds=time.perf_counter() - started)
@@ -214,6 +220,8 @@ class _Parts:
                 cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
                 named = [thing.__globals__[name] for name in autodiff.names(thing.__code__) if name in thing.__globals__]
                 waiting += [thing.__code__, *cells, *named]
+            elif isinstance(thing, type) and thing.__module__.partition(".")[0] not in {*LIBRARIES, "builtins"}:
+                waiting += [getattr(method, "__func__", method) for method in vars(thing).values()]
             elif isinstance(thing, (partial, MethodType)) or autodiff.without_custom_rule(thing) is not None:
                 waiting += [thing.func, *thing.args] if isinstance(thing, partial) else list(getattr(thing, "__dict__", {}).values())
         return cls(tuple(things.values()))
@@ -222,6 +230,20 @@ class _Parts:
     def modules(self) -> set[str]:
         """The packages that are named in them."""
         return {thing.__name__.partition(".")[0] for thing in self.things if isinstance(thing, ModuleType)}
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """The numbers in code that is nobody's library, as far as an entry or a size may well be one of them; each once, no signs."""
+        found: list[Any] = []
+        for thing in self.things:
+            if isinstance(thing, partial):
+                found += [*thing.args, *thing.keywords.values()]
+            elif isinstance(thing, FunctionType) and (thing.__module__ or "").partition(".")[0] not in LIBRARIES:
+                cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
+                named = [thing.__globals__[name] for name in autodiff.names(thing.__code__) if name in thing.__globals__]
+                found += [*autodiff.constants(thing.__code__), *cells, *named]
+        numbers = (abs(float(x)) for x in found if isinstance(x, (int, float)) and not isinstance(x, bool))
+        return tuple(dict.fromkeys(x for x in numbers if CONSTANTS[0] <= x <= CONSTANTS[1] and x not in {1, 2}))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Parts) and len(self.things) == len(other.things) and all(map(is_, self.things, other.things))

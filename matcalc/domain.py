@@ -147,6 +147,11 @@ class Domain:
 
     # --- special points -----------------------------------------------------------------------------------------------------
 
+    def allows(self, entry: float) -> bool:
+        """Whether any entries may be this number, whatever the others are."""
+        del entry
+        return type(self) is Domain
+
     def special(self, noise: Any) -> dict[str, Any]:
         """Points that random ones never are, made of noise of a point's shape, by what is special about them.
 
@@ -335,6 +340,9 @@ class Positive(Domain):
     def reach(self, point: Any, tangent: Any) -> float:
         return _entrywise_reach(point, tangent)
 
+    def allows(self, entry: float) -> bool:
+        return entry > 0
+
     def special(self, noise: Any) -> dict[str, Any]:
         x = self.point(noise)
         if not x.ndim:
@@ -367,6 +375,9 @@ class Nonzero(Domain):
     def reach(self, point: Any, tangent: Any) -> float:
         return _entrywise_reach(absolute(point), tangent)
 
+    def allows(self, entry: float) -> bool:
+        return entry != 0
+
     def special(self, noise: Any) -> dict[str, Any]:
         x = self.point(noise)
         if not x.ndim:
@@ -397,6 +408,9 @@ class Punctured(Domain):
     def reach(self, point: Any, tangent: Any) -> float:
         return _reach(norm(point), tangent)
 
+    def allows(self, entry: float) -> bool:
+        return entry != 0
+
     def special(self, noise: Any) -> dict[str, Any]:
         x = self.point(noise)
         kinds = {name: y for name, y in {**_entries(x), **_zeros(x), **_signs(x)}.items() if name not in {"zero", "negative zeros"}}
@@ -425,6 +439,9 @@ class Interval(Domain):
     def reach(self, point: Any, tangent: Any) -> float:
         low, high = point - self.low, self.high - point
         return _entrywise_reach(choose(low < high, low, high), tangent)
+
+    def allows(self, entry: float) -> bool:
+        return self.low < entry < self.high
 
     def special(self, noise: Any) -> dict[str, Any]:
         x, width = self.point(noise), self.high - self.low

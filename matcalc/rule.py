@@ -82,6 +82,11 @@ class Subject(Hashable, Protocol):
         """
         raise NotImplementedError
 
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """Numbers written in its code, at which it may take another branch."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
 class Built:
@@ -178,6 +183,11 @@ class Rule(Generic[Inputs, Value]):
     def strict(self) -> bool:
         """A rule is held to all that rules promise."""
         return True
+
+    @property
+    def constants(self) -> tuple[float, ...]:
+        """None: the domains of a rule own its special points."""
+        return ()
 
     def __repr__(self) -> str:
         return f"<rule {self.name}({', '.join(self.domains)})>"

@@ -85,6 +85,9 @@ FEW = 16
 NAMED = 8
 "How many places a sentence lists."
 PLAIN = "nothing special"
+CONSTANTS = "constants of the code"
+MOST_CONSTANTS = 4
+"Numbers of the code that inputs are made of; the first ones, which are those of the claim."
 ILL_CONDITIONED = ("condition 1e", "scale")
 "Kinds at which a library may refuse to factor a matrix."
 BACKWARDS = "reversed in memory"
@@ -152,11 +155,12 @@ def _places(subject: Subject, sizes: Sizes, seed: int) -> Iterable[Place]:
             found[f"scale {scale:.0e}"] = replace(domain, scale=domain.scale * scale).point(noises[name])
         for kind, point in found.items():
             yield place(name, kind, {name: point})
-            if kind.startswith(("zero", "scale")):
+            if kind.startswith(("zero", "scale", "integers")):
                 alike.setdefault(kind, {})[name] = point
     yield from (place("", kind, points) for kind, points in alike.items() if len(points) > 1)
     for name in alike.get("zero", {}) if len(alike.get("zero", {})) > 2 else ():
         yield place(name, "all others zero", {other: point for other, point in alike["zero"].items() if other != name})
+    yield from (place(*found) for found in _of_the_code(subject, sizes, alike.get("zero", {})))
     for (one, first), (two, second) in combinations(domains.items(), 2):
         if replace(first, held=second.held) == second and plain[one].size:
             yield place(f"{one}, {two}", "equal to each other", {two: plain[one]})
@@ -170,6 +174,31 @@ def _of_size(subject: Subject, sizes: Sizes) -> list[tuple[str, str]]:
         return [("", "size 1")]
     shapes = {name: domain.shape(sizes) for name, domain in subject.domains.items() if len(domain.dims) == 2}
     return [(name, "wide" if m < n else "tall") for name, (m, n) in shapes.items() if m != n] or [("", PLAIN)]
+
+
+def _of_the_code(subject: Subject, sizes: Sizes, zeros: dict[str, Any]) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    """One input made of the numbers of the code; another one zero besides, so that what it is subtracted from stays such a number."""
+    for name, domain in subject.domains.items():
+        own = _at_constants(subject, domain, domain.shape(sizes))
+        yield from ((name, CONSTANTS, {name: x}) for x in own)
+        each = own[: 2 * MOST_CONSTANTS : own[0].size] if own else []
+        yield from ((name, f"{CONSTANTS}, {other} zero", {name: x, other: zeros[other]}) for other in zeros if other != name for x in each)
+
+
+def _at_constants(subject: Subject, domain: Domain, shape: tuple[int, ...]) -> list[Floats]:
+    """Points whose entries are numbers of the subject's code and the middles between them, of both signs, as far as the domain allows.
+
+    What a branch is taken for lies at such a number or between two. First another number stands at each place, in turn, then the
+    same one at all.
+    """
+    numbers = sorted(subject.constants[:MOST_CONSTANTS])
+    middles = [(a + b) / 2 for a, b in zip([0.0, *numbers], numbers, strict=False)]
+    pool = [x for number in (*numbers, *middles) for x in (number, -number) if domain.allows(x)]
+    entries = np.arange(int(np.prod(shape)))
+    if not entries.size:
+        return []
+    turns = [np.take(pool, (entries + k) % len(pool)).reshape(shape) for k in range(len(pool))]
+    return [*turns, *(np.full(shape, x) for x in pool if x > 0)]
 
 
 def _distinct(found: Iterable[Place]) -> list[Place]:

@@ -39,6 +39,7 @@ class Differentiated:
     rule: Subject
     "Whose function it is."
     strict: bool = False
+    constants: tuple[float, ...] = ()
 
 
 def by(framework: str, rule: Subject) -> Subject:

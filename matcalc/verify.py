@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from matcalc import diagnose, factors, precision, proof, second, special, statements
 from matcalc import property as properties
 from matcalc.array import parts
-from matcalc.cases import EPSILON, PROFILES, Batch, Profile, draw, empty_groups, groups, nearby, reached, strategy
+from matcalc.cases import EPSILON, PROFILES, Batch, Profile, draw, empty_groups, groups, named_groups, nearby, reached, strategy
 from matcalc.oracle import autodiff, complex_step, differences, frameworks
 from matcalc.particulars import unjudged
 from matcalc.property import Answers, Compared, FaultError, Measure, Tally, Yardstick, first_line
@@ -156,11 +156,14 @@ def observe(rule: Subject, *, seed: int, profile: Profile, traced: bool = True) 
     Raises FaultError if the rule cannot be called on its own domains at all.
     """
     chosen = groups(rule, profile)
+    named = [sizes for sizes in named_groups(rule) if sizes not in chosen]
     observations = []
-    for sizes in chosen:
+    for sizes in [*chosen, *named]:
         try:
             batch = draw(rule, sizes, max(2, profile.cases // len(chosen)), seed, profile)
         except Exception as error:
+            if sizes in named:
+                continue  # who refuses a size by name does so on purpose
             where = ", ".join(f"{name} = {size}" for name, size in sizes.items()) or "its only size"
             raise FaultError("value", f"{rule.name} raises {type(error).__name__} at {where}: {first_line(error)}") from error
         observations.append(look(rule, batch, traced=traced, differenced=profile.differenced))

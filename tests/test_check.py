@@ -14,6 +14,7 @@ import pytest
 
 import matcalc
 from matcalc.cases import Profile
+from matcalc.checking import _Parts  # pyright: ignore[reportPrivateUsage]
 from matcalc.domain import held, invertible, one_hot, positive, positive_definite, punctured, real, simplex
 from matcalc.oracle import complex_step, differences
 from matcalc.verdict import Status
@@ -398,3 +399,77 @@ def test_a_function_of_many_sizes_has_a_counterexample_too() -> None:
     assert verdict.status is Status.REFUTED
     assert verdict.counterexample is not None
     assert list(verdict.counterexample.sizes) == names
+
+
+# --- what only other sizes and the numbers of the code show ---------------------------------------------------------------------------
+
+
+def det_gradient(X: Any) -> Any:
+    return np.linalg.det(X) * np.linalg.inv(X).T
+
+
+def clipped(r: Any) -> Any:
+    return np.clip(r, -1.5, 1.5)
+
+
+def huber(w: Any, X: Any, y: Any) -> Any:
+    r = y - X @ w
+    a = np.abs(r)
+    return np.sum(np.where(a <= 1.5, 0.5 * r * r, 1.5 * a - 0.5 * 1.5**2))
+
+
+def turned(v: Any) -> Any:
+    angle = np.linalg.norm(v)
+    return np.sin(angle) / angle * v
+
+
+def turned_along(v: Any, dv: Any, below: float = 0.0) -> Any:
+    angle = np.linalg.norm(v)
+    if angle < below:
+        return dv * (1 - angle**2 / 6)
+    s, c = np.sin(angle), np.cos(angle)
+    return s / angle * dv + (c / angle - s / angle**2) * (v @ dv) / angle * v
+
+
+REGRESSION = (real("p"), held(real("n p")), held(real("n")))
+SELDOM: dict[str, tuple[Any, tuple[Any, ...], str, Any, Any]] = {
+    "a narrow band": (lambda x: 0.5 * x @ x, (real("n"),), "grad", lambda x: x, lambda x: x * (1 + (0.5 < x[0] < 0.51))),
+    "from six rows on": (np.linalg.det, (invertible("n"),), "grad", det_gradient, lambda X: det_gradient(X) * (1 + (len(X) >= 6))),
+    "at four rows": (np.linalg.det, (invertible("n"),), "grad", det_gradient, lambda X: det_gradient(X) * (1 + (len(X) == 4))),
+    "where a residual is a number of the code": (
+        huber,
+        REGRESSION,
+        "grad",
+        lambda w, X, y: -X.T @ clipped(y - X @ w),
+        lambda w, X, y: -X.T @ (clipped(y - X @ w) * (np.abs(y - X @ w) != 1.5)),
+    ),
+    "where two inputs are a whole number apart": (
+        lambda x, y: np.sum(np.log(np.cosh(x - y))),
+        (real("n"), held(real("n"))),
+        "grad",
+        lambda x, y: np.tanh(x - y),
+        lambda x, y: np.tanh(x - y) * (np.abs(x - y) != 1),
+    ),
+    "at small angles": (turned, (punctured("3"),), "jvp", turned_along, partial(turned_along, below=1e-2)),
+}
+
+
+@pytest.mark.parametrize("name", SELDOM)
+def test_what_is_wrong_at_few_points_or_sizes_is_refuted(name: str) -> None:
+    """No random point of a few small sizes shows any of these; the numbers in the code lead to them."""
+    f, domains, word, right, wrong = SELDOM[name]
+    assert matcalc.check(f, *domains, **{word: right}).status.good
+    assert matcalc.check(f, *domains, **{word: wrong}).status is Status.REFUTED
+
+
+def test_the_numbers_of_the_code_are_found_wherever_they_stand() -> None:
+    """In a function, in one that it calls, in a tuple, in what it closes over, in a bound argument; signs and common ones left out."""
+    edge = 0.375
+
+    def helper(x: Any) -> Any:
+        return x + -0.25 if x in (4, 5.5) else x * 2 + 1
+
+    def f(x: Any, much: float) -> Any:
+        return helper(x) * edge + much * 1e-12 + 1e6
+
+    assert set(_Parts.of(partial(f, much=7)).constants) == {0.25, 4.0, 5.5, 0.375, 7.0}

@@ -177,6 +177,14 @@ def names(code: CodeType) -> set[str]:
     return set(code.co_names).union(*inner)
 
 
+def constants(code: CodeType) -> list[Any]:
+    """The constants of a piece of code and of the functions defined in it; those that stand in a tuple too."""
+    found: list[Any] = []
+    for constant in code.co_consts:
+        found += constants(constant) if isinstance(constant, CodeType) else constant if isinstance(constant, tuple) else [constant]
+    return found
+
+
 def _translation(value: Any, made: dict[int, Any]) -> Any:
     """What JAX calls by the same name, for a module or a function of NumPy or SciPy; a copy of a function; anything else as it is."""
     name = getattr(value, "__name__", "")

@@ -78,6 +78,8 @@ RIPPLES = 9
 "Values in a row from which the rounding of the function is estimated."
 PAIRS = 64
 "Pairs of tangents by which a kink is found to be neither convex nor concave."
+CLOSER = (2.0**-12, 2.0**-24)
+"How much smaller steps are taken where differences speak against what is claimed, to see whether they still do."
 NEARBY = 64
 "Points around a kink at which derivatives are sampled."
 FEW = 16
@@ -613,7 +615,20 @@ def _among_samples(subject: Subject, study: Study, at: tuple[int, int, int | Non
         weights = [c[case, probe] for c in batch.cotangents]
         return np.sum([np.sum(w * r, axis=tuple(range(1, r.ndim))) for w, r in zip(weights, rates, strict=True)], axis=0)[:, None]
 
-    a, b = tangents(PAIRS), tangents(PAIRS)
+    def alone() -> list[Floats]:
+        """Tangents that move a single entry of all inputs each: there a kink of one sign is not hidden by those of the other."""
+        shapes = [t.shape[2:] for t in batch.tangents]
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+        units = np.split(np.eye(ends[-1])[rng.permutation(ends[-1])[:PAIRS]], ends[:-1], axis=1)
+        found = []
+        for i, unit, shape in zip(batch.free, units, shapes, strict=True):
+            moved = unit.reshape(1, len(unit), *shape)
+            found.append(tangential(subject.domains[batch.names[i]], batch.inputs[i][case : case + 1], moved)[0])
+        return found
+
+    single = alone()
+    a = [np.concatenate(x) for x in zip(tangents(PAIRS), single, strict=True)]
+    b = [np.concatenate([x, -y / 2]) for x, y in zip(tangents(PAIRS), single, strict=True)]
     both = [x + y for x, y in zip(a, b, strict=True)]
     to_a, to_b, to_both = (slope([x[None] for x in batch.point(case)], along, speed * 2.0**-21) for along in (a, b, both))
     bends = to_a + to_b - to_both
@@ -1026,7 +1041,8 @@ def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Rep
             "leave the point out of the domain, or give a subgradient"
         )
         report.say("kink", "itself", Finding(0.0, 0.0, 0.0, 0.0, usable=False, sentence=sentence, place=place))
-    usable = report.add("special", "finite differences", study, _settled(subject, study, _against_differences), ~kinked)
+    beside_differences = _excused(subject, study, _settled(subject, study, _against_differences))
+    usable = report.add("special", "finite differences", study, beside_differences, ~kinked)
     report.add("special", "itself", study, _settled(subject, study, _against_itself), everywhere)
     if kinked.any():
         usable = usable | report.add("kink", "one-sided differences", study, _between_the_sides(subject, study, rng), kinked)
@@ -1072,6 +1088,87 @@ def _settled(subject: Subject, study: Study, judge: Callable[[Subject, Study], J
     except FaultError:
         return judged
     return [(meaning, c) for (meaning, _), c in zip(judged, settled, strict=True)]
+
+
+def _excused(subject: Subject, study: Study, judged: Judged) -> Judged:
+    """The comparisons with differences, without those that fail for no fault of the formula."""
+    failed = np.any([np.any(c.usable & (c.margin > 1) & np.isfinite(c.error), axis=1) for _, c in judged], axis=0)
+    cases = [int(k) for k in np.flatnonzero(failed)]
+    batch, probes = _rows(study.whole, cases), study.batch.reach.shape[1]
+    answers, faults = _asked(subject, _first_probes(batch, probes)) if cases else (None, {})
+    if answers is None or faults:
+        return judged
+    accused = Accused(subject, [study.places[k] for k in cases], batch, probes, answers, [_only(c, cases) for _, c in judged])
+    for index, excuse in [*accused.bent(), *(() if subject.strict else accused.lost())]:
+        c = judged[index][1]
+        c.error[cases] = np.where(excuse, 0.0, c.error[cases])
+        c.usable[cases] &= ~excuse
+    return judged
+
+
+@dataclass(frozen=True)
+class Accused:
+    """Special points at which differences speak against what is claimed; `compared` as `_against_differences` has it.
+
+    Each question is answered by the comparisons it is about, by their index, and the cases and probes that it excuses.
+    """
+
+    subject: Subject
+    places: list[Place]
+    batch: Batch  # with all tangents
+    probes: int
+    answers: Answers
+    compared: list[Comparison]
+
+    def bent(self) -> Iterable[tuple[int, Bools]]:
+        """Where differences at much smaller steps side with it: a saturated function bends within the larger ones."""
+        for scale in CLOSER:
+            near = replace(self.batch, reach=np.minimum(self.batch.reach, 1.0) * scale)
+            found = _against_differences(self.subject, _study(self.subject, near, self.places, self.answers, probes=self.probes))
+            for index, (c, (_, there)) in enumerate(zip(self.compared, found, strict=True)):
+                yield index, there.usable & (there.margin <= 1) & (there.tolerance <= c.error / TRUST)
+
+    def lost(self) -> Iterable[tuple[int, Bools]]:
+        """Where JAX, at conditions and scales that nobody asked for, does not say what differences say.
+
+        Digits are lost there that only a rule has to keep; to convict somebody's code both must speak against it.
+        """
+        pushed = self.by_jax()
+        far = np.array([[place.kind.startswith(ILL_CONDITIONED)] for place in self.places])
+        asked = _first_probes(self.batch, self.probes)
+        theirs = [*pushed[: len(self.answers.jvp)], *([properties.pairings(self.answers, asked, pushed)[1]] if pushed else [])]
+        for index, (c, mine, jax) in enumerate(zip(self.compared, self.pushed(self.answers), theirs, strict=False)):
+            yield index, far & (norms(jax - (mine - c.gap)) > c.error / TRUST)
+
+    def pushed(self, answers: Answers) -> list[Floats]:
+        """What is compared: the jvp, and the vjp along the tangents."""
+        asked = _first_probes(self.batch, self.probes)
+        return [*answers.jvp, *([properties.pairings(answers, asked, asked.cotangents)[0]] if answers.vjp else [])]
+
+    def by_jax(self) -> Arrays:
+        """JAX's derivatives along the tangents, of the function or of its copy in JAX's words; nothing where there are none."""
+        for function in (self.subject.value, autodiff.translated(self.subject.value)):
+            rows = [] if function is None else self._by_jax(autodiff.lent(function), autodiff.forward(function, self.batch.free))
+            if rows:
+                return tuple(np.array([[arrays[i] for arrays in row] for row in rows]) for i in range(len(rows[0][0])))
+        return ()
+
+    def _by_jax(self, value: Callable[..., Any], forward: Callable[..., Any]) -> list[list[tuple[Any, ...]]]:
+        push, rows = autodiff.lent(forward), []
+        try:
+            for k in range(self.batch.count):
+                point = self.batch.point(k)
+                if not np.allclose(parts(value(*point))[0], parts(self.subject.value(*point))[0], equal_nan=True):
+                    return []  # a copy that is another function
+                rows.append([parts(push(point, [t[k, probe] for t in self.batch.tangents])) for probe in range(self.probes)])
+        except Exception:  # noqa: BLE001  (JAX cannot run what it was not written for)
+            return []
+        return rows
+
+
+def _only(comparison: Comparison, cases: Sequence[int]) -> Comparison:
+    """A comparison at some cases."""
+    return Comparison(**{name: x[cases] for name, x in vars(comparison).items()})
 
 
 def _with_rows(comparison: Comparison, cases: Sequence[int], there: Comparison) -> Comparison:

@@ -1136,7 +1136,9 @@ class Accused:
         pushed = self.by_jax()
         far = np.array([[place.kind.startswith(ILL_CONDITIONED)] for place in self.places])
         asked = _first_probes(self.batch, self.probes)
-        theirs = [*pushed[: len(self.answers.jvp)], *([properties.pairings(self.answers, asked, pushed)[1]] if pushed else [])]
+        theirs = list(pushed[: len(self.answers.jvp)])
+        if pushed and self.answers.vjp:
+            theirs.append(properties.pairings(self.answers, asked, pushed)[1])
         for index, (c, mine, jax) in enumerate(zip(self.compared, self.pushed(self.answers), theirs, strict=False)):
             yield index, far & (norms(jax - (mine - c.gap)) > c.error / TRUST)
 

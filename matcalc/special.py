@@ -1045,13 +1045,15 @@ def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Rep
     usable = report.add("special", "finite differences", study, beside_differences, ~kinked)
     report.add("special", "itself", study, _settled(subject, study, _against_itself), everywhere)
     if kinked.any():
-        usable = usable | report.add("kink", "one-sided differences", study, _between_the_sides(subject, study, rng), kinked)
+        between = _excused(subject, study, _between_the_sides(subject, study, rng), kinks=True)
+        usable = usable | report.add("kink", "one-sided differences", study, between, kinked)
         cases = [int(k) for k in np.flatnonzero(kinked)]
         more = _more_directions(subject, _rows(study.whole, cases), rng)
         answers, _ = _asked(subject, _first_probes(more, DIRECTIONS))
         if answers is not None and len(answers.value[0]) == len(cases):
             closer = _study(subject, more, [study.places[k] for k in cases], answers, probes=DIRECTIONS)
-            report.add("kink", "one-sided differences", closer, _between_the_sides(subject, closer, rng), np.ones(len(cases), dtype=bool))
+            between = _excused(subject, closer, _between_the_sides(subject, closer, rng), kinks=True)
+            report.add("kink", "one-sided differences", closer, between, np.ones(len(cases), dtype=bool))
     for place, judged, nowhere in zip(study.places, usable, undefined, strict=True):
         why = "it is nan or inf there, where there is no derivative" if nowhere else "differences are not sharp enough there"
         report.count(place.input, place.kind, judged=bool(judged), note="" if judged else why)
@@ -1090,8 +1092,11 @@ def _settled(subject: Subject, study: Study, judge: Callable[[Subject, Study], J
     return [(meaning, c) for (meaning, _), c in zip(judged, settled, strict=True)]
 
 
-def _excused(subject: Subject, study: Study, judged: Judged) -> Judged:
-    """The comparisons with differences, without those that fail for no fault of the formula."""
+def _excused(subject: Subject, study: Study, judged: Judged, *, kinks: bool = False) -> Judged:
+    """The comparisons with differences, without those that fail for no fault of the formula.
+
+    Of what looks like `kinks` those are left out at which smaller steps see none.
+    """
     failed = np.any([np.any(c.usable & (c.margin > 1) & np.isfinite(c.error), axis=1) for _, c in judged], axis=0)
     cases = [int(k) for k in np.flatnonzero(failed)]
     batch, probes = _rows(study.whole, cases), study.batch.reach.shape[1]
@@ -1099,7 +1104,7 @@ def _excused(subject: Subject, study: Study, judged: Judged) -> Judged:
     if answers is None or faults:
         return judged
     accused = Accused(subject, [study.places[k] for k in cases], batch, probes, answers, [_only(c, cases) for _, c in judged])
-    for index, excuse in [*accused.bent(), *(() if subject.strict else accused.lost())]:
+    for index, excuse in [*accused.bent(), *(() if subject.strict or kinks else accused.lost())]:
         c = judged[index][1]
         c.error[cases] = np.where(excuse, 0.0, c.error[cases])
         c.usable[cases] &= ~excuse
@@ -1125,7 +1130,7 @@ class Accused:
         for scale in CLOSER:
             near = replace(self.batch, reach=np.minimum(self.batch.reach, 1.0) * scale)
             found = _against_differences(self.subject, _study(self.subject, near, self.places, self.answers, probes=self.probes))
-            for index, (c, (_, there)) in enumerate(zip(self.compared, found, strict=True)):
+            for index, (c, (_, there)) in enumerate(zip(self.compared, found, strict=False)):  # at kinks without the vjp beside a jvp
                 yield index, there.usable & (there.margin <= 1) & (there.tolerance <= c.error / TRUST)
 
     def lost(self) -> Iterable[tuple[int, Bools]]:

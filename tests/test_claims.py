@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matcalc.claims import ClaimVerdict, Question, Variable, atoms, check_claim, check_entry, check_file, judge, layers, points
+from matcalc.claims import ClaimVerdict, Question, Reason, Variable, atoms, check_claim, check_entry, check_file, judge, layers, points
 from matcalc.claims.bench import bench
 from matcalc.claims.counterexample import smallest
 from matcalc.claims.deciding import decide
@@ -976,3 +976,97 @@ def test_what_is_shown_is_no_rounding() -> None:
             assert random_inputs(parse(f, known).expr, known, seed)["X"].shape == (3, 2)
     with pytest.raises(FormulaError, match="no inputs were found"):
         random_inputs(parse("log(-norm(X))", known).expr, known)
+
+
+# --- what newcomers found ------------------------------------------------------------------------------------------------------------
+
+PATHS = "the path through x is missing, while the path through xᵀ counts twice"
+TRACES = ["A: real(p, m)", "X: real(m, n)", "B: real(n, n)", "C: real(m, p)"]
+
+
+def told(f: str, wrt: str, claim: str, declared: Any = None, **options: Any) -> list[tuple[str, str]]:
+    verdict = check_claim(f, wrt, claim, declared, **options)
+    assert verdict.wrong
+    return [(reason.kind, reason.message) for reason in verdict.explanations]
+
+
+def test_a_mistake_is_told_once() -> None:
+    found = told("x'*A*x", "x", "2*A*x", ["A: real(n, n)", "x: real(n)"])
+    assert found == [("symmetric_assumption", "right only where A is symmetric"), ("missing_term", PATHS)]
+    steps = told("logsumexp(Z @ w)", "w", "softmax(Z @ w)")
+    assert steps == [("chain_missing", "the claim is the derivative with respect to Z @ w: the steps from there to w are missing")]
+    extra = told("a.T @ x", "x", "a + b + c", [f"{each}: real(n)" for each in "abcx"])
+    assert ("missing_term", "the terms b and c are too much") in extra
+
+
+@pytest.mark.parametrize(
+    ("f", "wrt", "claim", "declared"),
+    [
+        ("log(det(A @ inv(P) @ A.T))", "A", "2*inv(A @ inv(P) @ A.T) @ A @ inv(P)", ["A: real(m, n)", "P: invertible(n)"]),
+        ("trace(A*X*B*X'*C)", "X", "A'*C'*X*B' + C*A*X*B'", TRACES),
+        ("norm(A @ x - y)**2", "x", "2*A @ (A @ x - y)", ["A: real(n, n)", "x: real(n)", "y: real(n)"]),
+    ],
+)
+def test_a_set_within_another_one_is_not_told(f: str, wrt: str, claim: str, declared: list[str]) -> None:
+    sets = [message for _, message in told(f, wrt, claim, declared) if message.startswith(("right where", "right only where"))]
+    assert len(sets) == 1
+    assert sets[0].endswith("is symmetric")
+
+
+def test_only_is_said_where_it_is_only() -> None:
+    """2A'(Ax - y'y 𝟏) is right for y = 𝟏/m, and 2A²x where A is antisymmetric, or its square the identity."""
+    assert ("domain", "right where y = 0") in told("norm(A @ x - y)**2", "x", "2*A.T @ (A @ x - y.T @ y)")
+    assert ("symmetric_assumption", "right where A is symmetric") in told("x.T @ A @ A @ x", "x", "2*A @ A @ x")
+    both = {message for _, message in told("norm(A @ x)**2", "x", "2*A @ A.T", kind="hessian")}
+    assert {"right where A is symmetric", "right where A has orthonormal columns"} <= both
+    assert ("domain", "right only where y has length 1") in told("x.T @ y", "x", "y / norm(y)")
+    sets = [message for kind, message in told("abs(prod(x))", "x", "prod(x) / x", ["x: real(n)"]) if kind == "domain"]
+    assert sets == ["right only where prod(x) > 0"]  # and not where all entries are positive, which is within it
+    assert ("domain", "right where all entries of x are positive") in told("sqrt(prod(x)**2)", "x", "prod(x) / x", ["x: real(n)"])
+
+
+def test_a_transposed_variable_is_no_other_one() -> None:
+    for f, wrt, claim in (("x'*x", "x", "x'*2"), ("trace(A*X')", "X", "2*A'"), ("trace(X'*X)", "X", "2*X'")):
+        assert not any(f"with respect to {wrt}'" in message for _, message in told(f, wrt, claim, None, spelling="matlab"))
+
+
+def test_no_rule_is_used_wrongly_where_the_wrong_one_does_not_fit() -> None:
+    found = told("x.T @ A @ x / 2 - b.T @ x", "x", "A @ x / 2 - b", ["x: real(n)", "A: real(n, n)", "b: real(n)"])
+    assert found[0] == ("missing_term", "the path through the 1st x is missing")
+    assert not any("factor after it" in message for _, message in found)
+
+
+def test_parts_that_cancel_each_other_are_missed_all_the_same() -> None:
+    found = told("trace(X @ inv(X.T @ X) @ X.T)", "X", "2 * X @ inv(X.T @ X)", ["X: real(m, n)"])
+    assert found[0][0] == "missing_term"
+
+
+@pytest.mark.parametrize(("count", "line"), [(7, "  and 2 more explanations"), (6, "  and 1 more explanation"), (5, "")])
+def test_explanations_that_are_not_printed_are_counted(count: int, line: str) -> None:
+    reasons = tuple(Reason("other", f"number {k}", 0.0) for k in range(count))
+    lines = str(ClaimVerdict("x", "x", "x", "gradient", "refuted", explanations=reasons)).splitlines()
+    assert lines[6:] == ([line] if line else [])
+
+
+@pytest.mark.parametrize(("f", "entry"), [("trace(A @ X)", "entry [0, 1] of"), ("tr(A X)", "entry 1, 2 of")])
+def test_numpy_counts_from_zero_in_sentences_and_json_from_one(f: str, entry: str) -> None:
+    verdict = check_claim(f, "X", "A", ["A: real(n, n)", "X: real(n, n)"])
+    assert entry in str(verdict)
+    assert verdict.json()["counterexample"]["entry"] == [1, 2]
+
+
+def test_a_variable_that_there_is_not() -> None:
+    for claim in (None, "2*A.T @ (A @ x - y)"):
+        with pytest.raises(ValueError, match="did you mean x"):
+            check_claim("norm(A @ x - y)**2", "xx", claim)
+
+
+def test_a_hessian_by_a_matrix() -> None:
+    known = ["X: invertible(n)"]
+    right = check_claim("trace(X.T @ X)", "X", "2*kron(eye(n), eye(n))", known, kind="hessian")
+    assert right.verdict == "proved"
+    assert right.notes[-1] == "rows and columns of the Hessian are in the order of vec(X), columns first"
+    wrong = check_claim("log(det(X))", "X", "inv(X)", known, kind="hessian")
+    assert "must be n n×n n" in wrong.explanations[0].message
+    with pytest.raises(FormulaError, match=r"the Hessian with respect to the matrix X can be told only where it is zero"):
+        check_claim("log(det(X))", "X", None, known, kind="hessian")

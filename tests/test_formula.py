@@ -369,6 +369,12 @@ MEANINGS = {
     "vector(1) - x": "1 - x",
     "√(x'x)": "sqrt(xᵀx)",
     "sin x'": "sin(xᵀ)",
+    "np.linalg.slogdet(B)[1]": "log |det(B)|",
+    "np.linalg.slogdet(B)[0]": "sign(det(B))",
+    # a pseudo-inverse and a transpose in one
+    r"A^{+\top} x": "pinv(A)ᵀx",
+    r"A^{\top\dagger} x": "pinv(A)ᵀx",
+    "A^{+T} x": "pinv(A)ᵀx",
 }
 
 
@@ -460,6 +466,72 @@ GLUED = {
 }
 
 
+def test_a_run_that_was_taken_apart_is_noted() -> None:
+    for text, notes in {
+        "Ax": ["I read Ax as A x"],
+        r"\|Ax - z\|": ["I read Ax as A x"],
+        "‖Ax - z‖ + ‖Ax‖": ["I read Ax as A x"],
+        "xᵀAᵀzx_1": ["I read zx_1 as z x_1"],
+        r"AB_{21}": ["I read AB_21 as A B_21"],
+        "2aexp(x)": ["I read aexp as a exp"],
+        r"ab^2": ["I read ab as a b, and the power behind it as one of b alone"],
+        "xa²": ["I read xa as x a, and the power behind it as one of a alone"],
+        "x'Bx": ["I read Bx as B x"],
+        "2A x": [],
+        "A @ x": [],
+    }.items():
+        assert [note for note in parse(text, DECLARED).notes if "beside" not in note] == notes, text
+    assert parse("Xw").notes[0] == "I read Xw as X w"
+    with pytest.raises(ShapeError, match="a vector has no power 2: x is n×1"):
+        parse("Ax^2", DECLARED)
+
+
+@pytest.mark.parametrize(
+    ("text", "spelling"),
+    [("np.sum(Xw**2)", None), ("sum(Xw.^2)", None), ("sum(Xw)", "matlab"), ("sum(Xw)", "numpy"), ("sum(v + Xw[:, 0])", None)],
+)
+def test_a_name_is_one_name_in_numpy_and_matlab(text: str, spelling: Spelling | None) -> None:
+    parsed = parse(text, spelling=spelling)
+    assert "Xw" in parsed.variables
+    assert "I take Xw for one name" in parsed.notes
+    for telling in ("latex", "unicode"):
+        assert {"X", "w"} <= parse("sum(Xw)", spelling=telling).variables.keys()
+
+
+def test_a_text_reads_the_same_in_the_spelling_that_was_found() -> None:
+    for text in ("x'Ax", "(Ax-y)'(Ax-y)", "tr(AXB)", "x'*A*x", "np.sum(Xw**2)", "X^{-1} x", "‖Ax - y‖²", r"x^\top Ax"):
+        parsed = parse(text)
+        assert parse(text, spelling=parsed.spelling).expr == parsed.expr, text
+
+
+def test_a_claim_in_no_spelling_is_read_as_the_function_is() -> None:
+    f = "np.sum((A @ x - y)**2)"
+    for claim in ("2*A.T@(A@x-yy)", "2*(x - yy)", "2yy"):
+        with pytest.raises(FormulaError, match="yy is no name of the function; did you mean y; a product needs a sign between y and y"):
+            parse_pair(f, claim, None, "x")
+    pair = parse_pair(f, "2Aᵀ(Ax - y)", None, "x")
+    assert pair.claim is not None
+    assert (spell(pair.claim.expr, "unicode"), pair.claim.notes) == ("2Aᵀ(A x - y)", ("I read Ax as A x",))
+
+
+def test_braces_are_told_for_tex() -> None:
+    assert [parse(text).spelling for text in ("tr(X^{-1} B)", "X_{21}", "a^{2}", "X^{+T}")] == ["latex"] * 4
+    assert [parse(text).spelling for text in ("‖x‖^{2}", "tr(X^-1*B)", "A.T @ A")] == ["unicode", "matlab", "numpy"]
+
+
+def test_a_name_that_only_the_claim_has_is_noted() -> None:
+    for f, claim, notes in [
+        ("x'*x", "2*a*x", ("I take a for a scalar", "a does not occur in f")),
+        ("x'*x", "2*x", ()),
+        ("X^-1", "-X^-1 dX X^-1", ("I take dX for a matrix",)),
+    ]:
+        pair = parse_pair(f, claim, None, f[-1] if f[-1] == "x" else "X", kind="differential" if "dX" in claim else "auto")
+        assert pair.claim is not None
+        assert pair.claim.notes == notes
+    with pytest.raises(FormulaError, match=r"the function does not contain xx; did you mean x$"):
+        parse_pair("x'*x", "2*x", None, "xx")
+
+
 @pytest.mark.parametrize("text", GLUED)
 def test_what_people_write_without_a_space_or_in_other_signs(text: str) -> None:
     assert shown(text) == GLUED[text]
@@ -477,6 +549,7 @@ def test_a_raised_t_is_an_exponent_where_it_is_a_name() -> None:
     assert spell(parse(r"\sigma(x1)", [Variable("x1")]).expr, "unicode") == "σ(x₁)"
 
 
+DECLARED_ARE = "declared are A, B, C, P, X, x, y, z, u, a, b, and a declaration such as"
 ERRORS = {
     "sin^2(x)": (FormulaError, "the power of sin stands behind its argument, as in sin(x)^2", (0, 5), "sin(x)^2"),
     r"\log^2\left(a\right)": (FormulaError, "the power of log stands behind its argument, as in log(x)^2", (0, 6), r"\log\left(a\right)^2"),
@@ -521,7 +594,12 @@ ERRORS = {
     "B{21}": (FormulaError, "a number in braces follows B; an index is written as in B_{21}", (1, 2), None),
     "9**9**9 * x": (FormulaError, "the exponent 9⁹ is larger than 1000", (0, 7), None),
     "__import__(x)": (FormulaError, "__import__ is no function, since none begins with a line below", (0, 10), None),
-    "xᵏ": (FormulaError, "k is not declared; declared are A, B, C, P, X, x, y, z, u, a, b", (1, 2), None),
+    "xᵏ": (
+        FormulaError,
+        f'k is not declared; {DECLARED_ARE} "k: real(n)" adds it',
+        (1, 2),
+        None,
+    ),
     "A.T @ P": (ShapeError, "the inner dimensions differ: Aᵀ is n×m, P is n×n", (0, 7), "A @ P"),
     "2 * A @ (A @ x - z)": (ShapeError, "the inner dimensions differ: A is m×n, A x - z is m×1", (0, 19), "2 * A.T @ (A @ x - z)"),
     r"A^\top B^{-1}": (ShapeError, "the inner dimensions differ: Aᵀ is n×m, B⁻¹ is n×n", (0, 13), "A B^{-1}"),
@@ -542,7 +620,52 @@ ERRORS = {
     r"\frac{x}{y}": (ShapeError, "y is n×1, and nothing divides by an array", (0, 11), "x ⊘ y"),
     "tr(I)": (OpenSizeError, "nothing says which size I has; write it, as in eye(n), ones(n) or I_n", (3, 4), None),
     "siggmoid(x)": (FormulaError, "there is no function siggmoid; did you mean sigmoid", (0, 8), "sigmoid"),
-    "a + Z": (FormulaError, "Z is not declared; declared are A, B, C, P, X, x, y, z, u, a, b", (4, 5), None),
+    "a + Z": (
+        FormulaError,
+        f'Z is not declared; {DECLARED_ARE} "Z: real(m, n)" adds it',
+        (4, 5),
+        None,
+    ),
+    "a + beta": (
+        FormulaError,
+        f'beta is not declared; {DECLARED_ARE} "beta: real" adds it',
+        (4, 8),
+        None,
+    ),
+    "x_q": (FormulaError, "the index q of x is no number", (0, 3), None),
+    "np.exp(yq)": (
+        FormulaError,
+        f'yq is not declared; did you mean y; {DECLARED_ARE} "yq: real(n)" adds it',
+        (7, 9),
+        "y",
+    ),
+    # in NumPy and MATLAB names are never taken apart
+    "A.T @ (A @ x - zz)": (FormulaError, "zz is not declared; did you mean z; a product needs a sign between z and z", (15, 17), "z"),
+    "np.sum(Ax)": (FormulaError, "Ax is not declared; a product needs a sign between A and x", (7, 9), None),
+    "sum((Ax).^2)": (FormulaError, "Ax is not declared; a product needs a sign between A and x", (5, 7), None),
+    "Ax[0]": (FormulaError, "Ax is not declared; a product needs a sign between A and x", (0, 2), None),
+    "x ** 2 * aI": (FormulaError, "aI is not declared; a product needs a sign between a and I", (9, 11), None),
+    "np.sum(y*xlog(x))": (FormulaError, "there is no function xlog; a product needs a sign between x and log", (9, 13), None),
+    "x + Ax_1 ** 2": (
+        FormulaError,
+        f'Ax_1 is not declared; {DECLARED_ARE} "Ax_1: real(m, n)" adds it',
+        (4, 8),
+        None,
+    ),
+    "logdet(X=B)": (FormulaError, "logdet takes its argument without a name, but X=B came", (7, 10), None),
+    "slogdet(B)": (
+        FormulaError,
+        "slogdet gives two values: slogdet(X)[0], a sign, and slogdet(X)[1], a logarithm",
+        (0, 10),
+        None,
+    ),
+    "slogdet(B)[2]": (
+        FormulaError,
+        "slogdet gives two values: slogdet(X)[0], a sign, and slogdet(X)[1], a logarithm",
+        (0, 13),
+        None,
+    ),
+    "logdet(B)[1]": (FormulaError, "log det(B) is a scalar and has no entries", (0, 12), None),
     "a + (b": (FormulaError, "the formula ends where “)” should follow", (6, 7), None),
     "a + * b": (FormulaError, "“*” stands where a name, a number or a bracket should follow", (4, 5), None),
     "a b 2": (FormulaError, "a number stands after a factor without a sign between them", (4, 5), None),
@@ -815,7 +938,7 @@ def test_declarations() -> None:
     assert variable("x: real(n)") == Variable("x", Size.of("n"), ONE, "real", one_dimensional=True)
     assert variable("x:real(n, 1)") == Variable("x", Size.of("n"), ONE, "real")
     assert variable("a: positive") == Variable("a", domain="positive")
-    for text in ("K", "K: ", "K: spd(n", "K: spd(n, m, k)", "K: spd(2n)", "K: spd(-1)"):
+    for text in ("K", "K: ", "K: spd(n", "K: spd(n, m, k)", "K: spd(2n)", "K: spd(-1)", "x: real(0)", "A: real(2, 0)"):
         with pytest.raises(ValueError, match=r"declared as in|dimension"):
             variable(text)
 

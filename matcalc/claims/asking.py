@@ -112,10 +112,14 @@ def declarations(variables: Declared) -> Declarations:
 def _begun(asked: ClaimVerdict, f: Parsed, claim: Parsed | None = None) -> tuple[ClaimVerdict, tuple[Variable, ...], Spell]:
     """What can be told of a question as soon as it is read, its inputs, and how an expression is written in its spelling."""
     variables = _variables(f.variables, claim.variables if claim else {})
-    kind = _kind(asked.kind, f.expr, named(variables, asked.wrt), claim.expr if claim else None)
-    notes = tuple(dict.fromkeys([*f.notes, *(claim.notes if claim else ())]))
+    wrt = named(variables, asked.wrt)
+    kind = _kind(asked.kind, f.expr, wrt, claim.expr if claim else None)
+    order = [f"rows and columns of the Hessian are in the order of vec({wrt.name}), columns first"]
+    ordered = order if kind == "hessian" and ONE not in (wrt.rows, wrt.cols) else []
+    notes = tuple(dict.fromkeys([*f.notes, *(claim.notes if claim else ()), *ordered]))
     reading = {"f": _echoed(f)} | ({"claim": _echoed(claim)} if claim else {})
-    return replace(asked, kind=kind, notes=notes, reading=reading), variables, partial(_spelled, spelling=f.spelling)
+    verdict = replace(asked, kind=kind, spelling=str(f.spelling), notes=notes, reading=reading)
+    return verdict, variables, partial(_spelled, spelling=f.spelling)
 
 
 def _judged(
@@ -209,8 +213,10 @@ def _right(f: Expr, wrt: names.Variable, variables: Iterable[Variable], kind: st
     symmetric = [v.name for v in variables if v.is_symmetric]
     with clock.within(MOST_DERIVING):
         match kind:
-            case "hessian":
+            case "hessian" if ONE in wrt.shape:
                 return hessian(f, wrt.name, symmetric)
+            case "hessian":
+                return _by_a_matrix(f, wrt, symmetric)
             case "differential":
                 return differential(f, wrt.name, symmetric)
             case _:
@@ -218,6 +224,18 @@ def _right(f: Expr, wrt: names.Variable, variables: Iterable[Variable], kind: st
                 if kind != "jacobian" or not f.is_scalar or wrt.rows == wrt.cols == ONE:
                     return found
                 return simplified(make("transpose", found if wrt.cols == ONE else make("vec", found)), frozenset(symmetric))
+
+
+def _by_a_matrix(f: Expr, wrt: names.Variable, symmetric: list[str]) -> Expr:
+    """The Hessian by a matrix where it is zero; FormulaError, with what can be done, where it is not."""
+    try:
+        return hessian(f, wrt.name, symmetric)
+    except FormulaError:
+        entries = wrt.rows * wrt.cols
+        raise FormulaError(
+            f"the Hessian with respect to the matrix {wrt.name} can be told only where it is zero, "
+            f"but a claim that is {entries}×{entries}, for the entries of vec({wrt.name}), can be checked"
+        ) from None
 
 
 def _truth(f: Expr, wrt: names.Variable, variables: Iterable[Variable], kind: str) -> Expr | None:

@@ -26,7 +26,7 @@ def interior(search: Search) -> None:
             if node in seen or node == form:
                 continue
             seen.add(node)
-            if node.op == "name":
+            if (node.args[0] if node.op == "transpose" else node).op == "name":  # a variable transposed is no other one
                 continue
             c = search.bench.is_claimed(visit.adjoint, factor=True)
             if c is None:

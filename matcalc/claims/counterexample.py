@@ -32,7 +32,10 @@ KINKED = {"abs", "sign", "relu", "step", "norm1", "max", "min", "maximum", "mini
 
 @dataclass(frozen=True)
 class Counterexample:
-    """A point, and one entry of the derivative there: along the direction that moves this entry alone."""
+    """A point, and one entry of the derivative there: along the direction that moves this entry alone.
+
+    Entries are counted from 1, here and in JSON; in sentences too, but for NumPy's spelling, in which [0, 1] is what 1, 2 is elsewhere.
+    """
 
     sizes: dict[str, int]
     inputs: dict[str, Any]  # nested lists of numbers
@@ -55,8 +58,13 @@ class Counterexample:
         }
 
     def __str__(self) -> str:
+        return self.told("")
+
+    def told(self, spelling: str) -> str:
+        """A sentence, with entries counted as in a spelling."""
         at = ", ".join(f"{name} = {_shown(x)}" for name, x in self.inputs.items())
-        where = f"entry {', '.join(map(str, self.entry))} of the derivative" if self.entry else "the derivative"
+        entry = str([k - 1 for k in self.entry]) if spelling == "numpy" else ", ".join(map(str, self.entry))
+        where = f"entry {entry} of the derivative" if self.entry else "the derivative"
         measured = f", and a finite difference {_digits(self.difference)}" if self.difference is not None else ""
         return f"at {at}, {where} is {_digits(self.expected)}{measured}, but the claim says {_digits(self.claimed)}"
 
@@ -187,4 +195,4 @@ def _shown(x: Any) -> str:
 
 
 def _digits(x: float | None) -> str:
-    return "" if x is None else f"{x:.6g}"
+    return "" if x is None else f"{x + 0.0:.6g}"  # which makes 0 of -0

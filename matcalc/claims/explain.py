@@ -78,9 +78,11 @@ def _again(search: Search, question: Question, says: str) -> None:
     again.deep = False
     again.run(TESTS)
     if again.right_here:
-        search.add("domain", "right only where all matrices are square", 0.5, about="square matrices")
+        search.add("domain", "right where all matrices are square", 0.5, about="square matrices")
         return
-    search.found += [replace(r, message=r.message + says, cost=r.cost + 1, repair="") for r in again.told() if r.kind != "other"]
+    known = {(r.kind, r.about) for r in search.found if r.about} | {("other", "")}
+    told = [r for r in again.told() if (r.kind, r.about) not in known]
+    search.found += [replace(r, message=r.message + says, cost=r.cost + 1, repair="") for r in told]
 
 
 TESTS: tuple[Callable[[Search], None], ...] = (
@@ -105,5 +107,6 @@ TESTS: tuple[Callable[[Search], None], ...] = (
     restrictions.dropped,
     restrictions.domains,
     last_resorts,
+    restrictions.settled,
 )
 "The tests, the cheap ones first."

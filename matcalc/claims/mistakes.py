@@ -356,14 +356,13 @@ def _of_expm(node: Expr) -> Iterator[Mistake]:
 
 
 def _fitting(rule: Callable[[Expr], Expr], operand: Expr) -> Wrong:
-    """A wrong share, if it has the shape of the operand."""
+    """A wrong share; FormulaError where it has not the shape of the operand, so that nobody can have made the mistake there."""
 
-    def share(_: Expr, adjoint: Expr) -> Expr | None:
-        try:
-            found = rule(adjoint)
-        except FormulaError:
-            return None
-        return found if found.shape == operand.shape else None
+    def share(_: Expr, adjoint: Expr) -> Expr:
+        found = rule(adjoint)
+        if found.shape != operand.shape:
+            raise FormulaError(f"the adjoint of a {operand.rows} by {operand.cols} operand is {found.rows} by {found.cols}")
+        return found
 
     return share
 

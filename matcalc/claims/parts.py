@@ -28,8 +28,6 @@ MOST_SUBSETS = 8
 
 def parts(search: Search) -> None:
     """Paths and terms of the derivative that are missing, have the wrong sign or the wrong factor."""
-    if search.zero:
-        return
     for what, named in _partitions(search):
         if len(named) < 2:
             continue
@@ -96,7 +94,7 @@ def _weighted(search: Search, labels: list[str], arrays: list[list[Any]], what: 
         tries += [w for w in product((1.0, -1.0), repeat=count) if len(set(w)) > 1] if count <= 6 else []
     scale = max(float(np.max(np.abs(aim), initial=0)), 1e-300)
     fits = [w for w in tries if np.max(np.abs(columns @ np.array(w) - aim), initial=0) <= FITS * scale * 10]
-    if not fits:
+    if not fits and not search.zero:  # where parts cancel each other, many factors lead to the same claim
         solution = np.linalg.lstsq(columns, aim, rcond=1e-10)[0]
         fractions = [simple(float(c)) for c in solution]
         if np.max(np.abs(columns @ solution - aim), initial=0) <= 1e-7 * scale and all(c is not None for c in fractions):
@@ -120,11 +118,13 @@ def _weighted_by_sizes(search: Search, labels: list[str], columns: Floats, aim: 
         if np.max(np.abs(columns[rows] @ solution - aim[rows]), initial=0) > 1e-7:
             return
         table.append((search.bench.points[which[0]], np.asarray(solution, dtype=np.float64)))
+    changed: list[tuple[str, str]] = []
     for k, label in enumerate(labels):
         own = [(at, float(solution[k])) for at, solution in table]
         if any(abs(c - 1) > 1e-7 for _, c in own):
-            text = of_sizes([*own, *own]) or str(simple(own[0][1]))
-            search.add("term_factor", f"{label} has a factor {text} that it should not have", -0.9, about=label)
+            changed.append((label, of_sizes([*own, *own]) or str(simple(own[0][1]))))
+    if changed:
+        _tell_factors(search, changed, -0.9)
 
 
 def _tell_weights(search: Search, labels: list[str], weights: tuple[float, ...], what: str) -> None:
@@ -142,21 +142,23 @@ def _tell_weights(search: Search, labels: list[str], weights: tuple[float, ...],
         twice = "".join(f", while {label} counts {_word(w)}" for label, w in changed)
         signs = f", and {' and '.join(flipped)} {_has(flipped)} the wrong sign" if flipped else ""
         search.add("missing_term", f"{' and '.join(missing)} {_is(missing)} missing{twice}{signs}", more, about=", ".join(missing))
+        return
     if flipped:
         search.add(
             "term_sign",
             f"{' and '.join(flipped)} {_has(flipped)} the wrong sign",
-            more + 0.2 * bool(missing or changed),
+            more + 0.2 * bool(changed),
             about=", ".join(flipped),
         )
     if changed:
-        text = " and ".join(f"{label} has a factor {_plain(w)}" for label, w in changed)
-        search.add(
-            "term_factor",
-            f"{text} that it should not have",
-            more - 1.0 * (not missing and not flipped),
-            about=", ".join(label for label, _ in changed),
-        )
+        _tell_factors(search, [(label, _plain(w)) for label, w in changed], more - 1.0 * (not flipped))
+
+
+def _tell_factors(search: Search, changed: Sequence[tuple[str, str]], more: float) -> None:
+    """Which parts have factors that they should not have."""
+    text = " and ".join(f"{label} has a factor {factor}" for label, factor in changed)
+    whose = "it" if len(changed) == 1 else "they"
+    search.add("term_factor", f"{text} that {whose} should not have", more, ", ".join(label for label, _ in changed))
 
 
 def terms_of_the_claim(search: Search) -> None:
@@ -181,14 +183,20 @@ def terms_of_the_claim(search: Search) -> None:
     fractions = [simple(float(c)) for c in found]
     if any(c is None for c in fractions) or len(set(fractions)) == 1:
         return
-    for t, c in zip(split, fractions, strict=True):
-        shown = search.spell(t)
-        if c == 0:
-            search.add("missing_term", f"the term {shown} is too much", 0.62, about=shown)
-        elif c == -1:
-            search.add("term_sign", f"the term {shown} has the wrong sign", 0.1, about=shown)
-        elif c is not None and c != 1:
-            search.add("term_factor", f"the term {shown} needs a factor {c}", -1.0 + 0.1, about=shown)
+    needed = [(search.spell(t), c) for t, c in zip(split, fractions, strict=True)]
+    extra, negated = ([shown for shown, c in needed if c == wrong] for wrong in (0, -1))
+    changed = [(shown, c) for shown, c in needed if c not in {0, 1, -1}]
+    if extra:
+        search.add("missing_term", f"{_terms(extra)} {_is(extra)} too much", 0.62, about=", ".join(extra))
+    if negated:
+        search.add("term_sign", f"{_terms(negated)} {_has(negated)} the wrong sign", 0.1, about=", ".join(negated))
+    if changed:
+        text = " and ".join(f"the term {shown} needs a factor {c}" for shown, c in changed)
+        search.add("term_factor", text, -1.0 + 0.1, about=", ".join(shown for shown, _ in changed))
+
+
+def _terms(shown: Sequence[str]) -> str:
+    return f"the term{'s' if len(shown) > 1 else ''} {' and '.join(shown)}"
 
 
 def _is(things: Sequence[str]) -> str:

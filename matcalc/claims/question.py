@@ -12,6 +12,7 @@ from matcalc.claims.points import Sizes, Variable, dimensions
 from matcalc.claims.truth import gradient
 from matcalc.exact import Dual, Exact
 from matcalc.formula.expression import Expr, Value
+from matcalc.formula.names import like
 from matcalc.formula.operations import Point, evaluate
 from matcalc.formula.size import Size
 
@@ -148,8 +149,10 @@ def all_equal(question: Question) -> Question:
 
 
 def named(variables: Sequence[Variable], name: str) -> Variable:
-    """The variable of this name; ValueError if there is none."""
-    for v in variables:
-        if v.name == name:
-            return v
-    raise ValueError(f"there is no variable {name!r}; there are {', '.join(v.name for v in variables)}")
+    """The variable of this name; ValueError, with what may be meant, if there is none."""
+    known = [v.name for v in variables]
+    if name in known:
+        return variables[known.index(name)]
+    near = like(name, known)
+    hint = f"did you mean {near[0]}" if near else f"there are {', '.join(known)}"
+    raise ValueError(f"there is no variable {name!r}; {hint}")

@@ -1,16 +1,25 @@
-"""Explanations by restriction: the claim is right in a smaller set, where a matrix is symmetric, a factor 1, a number positive."""
+"""Explanations by restriction: the claim is right in a smaller set, where a matrix is symmetric, a factor 1, a number positive.
+
+A set within another one that is told is not told. It is said that the claim is right *only* in a set, if it is wrong at all points
+beside it that are looked at: random ones, those of the other sets, and special ones such as zeros, ones and orthogonal matrices.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
-from matcalc.claims.bench import others, value
+from matcalc.claims.bench import close, others, value
 from matcalc.claims.points import Floats, Sizes, Variable, belongs
-from matcalc.claims.search import Change, Search
+from matcalc.claims.search import Change, Restriction, Search
 from matcalc.formula.expression import Expr
 from matcalc.formula.operations import Point, make
+
+LOOKED_AT = 4
+"Points of one size, beside and within a set."
 
 
 def assumptions(search: Search) -> None:
@@ -24,10 +33,11 @@ def assumptions(search: Search) -> None:
     for names in [*([name] for name in parameters), *([parameters] if len(parameters) > 1 else []), *([name] for name in own)]:
         if search.late:
             return
-        if search.holds_where(_symmetric(names)):
+        change = _symmetric(names)
+        if search.holds_where(change):
             text = " and ".join(names)
             more = 0.5 if names == own else -0.78 if search.doubled else 0.1 * (len(names) - 1)
-            search.add("symmetric_assumption", f"right only where {text} {'is' if len(names) == 1 else 'are'} symmetric", more, about=text)
+            search.restricted("symmetric_assumption", f"{text} {'is' if len(names) == 1 else 'are'} symmetric", change, more, about=text)
             break
 
 
@@ -37,17 +47,14 @@ def dropped(search: Search) -> None:
     for v in others(question):
         if search.late:
             return
-        if v.name in question.f.names | question.claim.names and search.holds_where(_changed(v, _one)):
-            text = "the identity" if v.is_square_matrix else "1"
+        change = _changed(v, _one)
+        if v.name in question.f.names | question.claim.names and search.holds_where(change):
+            where = f"{v.name} is {'the identity' if v.is_square_matrix else '1'}"
             if v.name in question.claim.names and not v.expr.is_scalar and v.is_square_matrix:
-                search.add(
-                    "chain_missing",
-                    f"right only where {v.name} is {text}: a factor {v.name} is missing or stands wrong",
-                    0.7,
-                    about=v.name,
-                )
+                where, more = f"{where}: a factor {v.name} is missing or stands wrong", 0.7
             else:
-                search.add("chain_missing", f"right only where {v.name} is {text}: the factor {v.name} is missing", 0.2, about=v.name)
+                where, more = f"{where}: the factor {v.name} is missing", 0.2
+            search.restricted("chain_missing", where, change, more, about=v.name)
 
 
 def domains(search: Search) -> None:
@@ -60,18 +67,98 @@ def domains(search: Search) -> None:
         for text, change in _restrictions(v):
             if search.late:
                 return
-            if search.holds_where(_changed(v, change)):
-                search.add("domain", f"right only where {text}", 0.0, about=text)
+            moved = _changed(v, change)
+            if search.holds_where(moved):
+                search.restricted("domain", text, moved, about=text)
                 if v.name == question.wrt.name and text.endswith("= 1"):  # of the others `dropped` tells it
-                    search.add("chain_missing", f"right only where {text}: the factor {v.name} is missing", 0.3, about=v.name)
+                    search.restricted("chain_missing", f"{text}: the factor {v.name} is missing", moved, 0.3, about=v.name)
                 break
     for text, argument in _signed_arguments(search):
-        if search.holds_where(_where_positive(argument)):
-            search.add("domain", f"right only where {text} > 0", -1.0, about=f"{text} > 0")
-    if search.holds_where(lambda inputs, _: {k: np.abs(x) for k, x in inputs.items()}) and not any(
-        r.kind == "domain" for r in search.found
-    ):
-        search.add("domain", "right only where all entries are positive", 0.1, about="positive entries")
+        positive = _where_positive(argument)
+        if search.holds_where(positive):
+            search.restricted("domain", f"{text} > 0", positive, -1.0, about=f"{text} > 0")
+    if search.holds_where(_all_positive) and not any(r.kind == "domain" for r in search.found):
+        search.restricted("domain", "all entries are positive", _all_positive, 0.1, about="positive entries")
+
+
+def settled(search: Search) -> None:
+    """The smaller sets that are told: none within another one, and each as the only one if it is, as far as it was looked at."""
+    kept: list[Restriction] = []
+    for one in sorted(search.restrictions, key=lambda r: r.reason.cost):
+        if any(_within(search, one.change, other.change) for other in kept):
+            search.found.remove(one.reason)
+        else:
+            kept.append(one)
+    for one in kept:
+        if _only(search, one.change, [other.change for other in kept if other is not one]):
+            says = one.reason.message.replace("right where", "right only where", 1)
+            search.found[search.found.index(one.reason)] = replace(one.reason, message=says)
+
+
+def _within(search: Search, one: Change, other: Change) -> bool:
+    """Whether all points that are moved into one set are in the other."""
+    points = [(moved, sizes) for inputs, sizes in _points(search) if (moved := one(inputs, sizes)) is not None]
+    return bool(points) and all(_in(other, *point) for point in points)
+
+
+def _only(search: Search, change: Change, others: Sequence[Change]) -> bool:
+    """Whether the claim is wrong at all points that are looked at beside a set."""
+    seen: list[Sizes] = []
+    for inputs, sizes in _points(search):
+        beside = [inputs, *(moved for other in others if (moved := other(inputs, sizes)) is not None)]
+        if sizes not in seen:
+            seen.append(sizes)
+            beside += _special(search, change, inputs, sizes)
+        for point in beside:
+            if search.late or (not _in(change, point, sizes) and _right(search, point, sizes)):
+                return False
+    return True
+
+
+def _points(search: Search) -> Iterator[tuple[dict[str, Floats], Sizes]]:
+    """A few points of each choice of sizes."""
+    all_sizes = {tuple(at.sizes.items()): at.sizes for at in search.bench.points}
+    for sizes in all_sizes.values():
+        yield from ((inputs, sizes) for inputs in islice(search.inputs(sizes), LOOKED_AT))
+
+
+def _in(change: Change, inputs: dict[str, Floats], sizes: Sizes) -> bool:
+    """Whether a point is in a set already, so that moving it there leaves it where it is."""
+    moved = change(inputs, sizes)
+    return moved is not None and all(np.allclose(moved[name], x) for name, x in inputs.items())
+
+
+def _right(search: Search, inputs: dict[str, Floats], sizes: Sizes) -> bool:
+    """Whether the claim is right at a point, where there is something to be right about."""
+    at = search.bench.at(sizes, inputs)
+    return at is not None and at.true.shape == at.claimed.shape and close(at.true, at.claimed) and bool(np.any(at.true))
+
+
+def _special(search: Search, change: Change, inputs: dict[str, Floats], sizes: Sizes) -> Iterator[dict[str, Floats]]:
+    """Special values of what a change moves."""
+    moved = change(inputs, sizes) or inputs
+    for v in search.question.variables:
+        x = inputs[v.name]
+        if not np.allclose(moved[v.name], x):
+            yield from ({**inputs, v.name: value} for value in _values(x) if belongs(v, value))
+
+
+def _values(x: Floats) -> Iterator[Floats]:
+    """Special arrays of the shape of one."""
+    ones = np.ones_like(x)
+    yield from (0 * ones, ones, -ones, ones / len(x) if x.ndim else 2 * ones, np.sign(x))
+    if x.ndim and 1 not in x.shape:
+        yield _orthonormal(x)
+    if is_square_array(x):
+        flip = np.eye(len(x))
+        flip[0] = -1.0  # its square is the identity, but it is not symmetric
+        yield from (np.eye(len(x)), -np.eye(len(x)), 2 * np.eye(len(x)), x - x.T, np.triu(x), flip)
+
+
+def _orthonormal(x: Floats) -> Floats:
+    """The nearest matrix with orthonormal columns, or rows."""
+    U, _, Vt = np.linalg.svd(x, full_matrices=False)
+    return np.asarray(U @ Vt)
 
 
 def _signed_arguments(search: Search) -> Iterator[tuple[str, Expr]]:
@@ -106,6 +193,10 @@ def _one(x: Floats) -> Floats | None:
 
 def _symmetric(names: list[str]) -> Change:
     return lambda inputs, _: {k: (x + x.T) / 2 if k in names else x for k, x in inputs.items()}
+
+
+def _all_positive(inputs: dict[str, Floats], _: Sizes) -> dict[str, Floats]:
+    return {name: np.abs(x) for name, x in inputs.items()}
 
 
 def _changed(v: Variable, change: Callable[[Floats], Floats | None]) -> Change:
@@ -143,6 +234,6 @@ def _restrictions(v: Variable) -> Iterator[tuple[str, Callable[[Floats], Floats 
         yield f"the entries of {name} are 1 or -1", np.sign
         yield f"the entries of {name} are 0 or 1", lambda x: np.asarray(np.round(np.clip(x, 0, 1)), dtype=np.float64)
     else:
-        yield f"{name} has orthonormal columns", lambda x: np.linalg.qr(x)[0] if x.shape[0] >= x.shape[1] else None
+        yield f"{name} has orthonormal columns", lambda x: _orthonormal(x) if x.shape[0] >= x.shape[1] else None
         yield f"{name} has norm 1", lambda x: x / np.linalg.norm(x)
     yield f"{name} = 0", np.zeros_like

@@ -55,7 +55,7 @@ DRAWN = 24
 NOTHING = 1e-13
 "A derivative that is so much smaller than what is claimed, at every point, is zero."
 SOME = 4
-"Explanations of one class that are told."
+"Smaller sets that are told."
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,14 @@ class Reason:
         return {"class": self.kind, "message": self.message, "about": self.about, "repair": self.repair}
 
 
+@dataclass(frozen=True)
+class Restriction:
+    """A smaller set in which the claim is right, and the explanation that tells of it."""
+
+    reason: Reason
+    change: Change
+
+
 class Search:
     """What is known about a refuted claim, and what was found out about it."""
 
@@ -82,6 +90,7 @@ class Search:
         self.seed = seed
         self.found: list[Reason] = []
         self.doubtful: list[Reason] = []  # told only where nothing simpler fits
+        self.restrictions: list[Restriction] = []  # those of `found` that tell of a smaller set
         self.deep = True
         self.right_here = False  # as a claim may be where all dimensions are equal
         self.zero = False  # whether the derivative is, so that anything times 0 would fit it
@@ -91,18 +100,26 @@ class Search:
         """Note an explanation."""
         self.found.append(Reason(kind, message, COSTS[kind] + more, about, "" if repair is None else self.spell(repair)))
 
+    def restricted(self, kind: str, where: str, change: Change, more: float = 0.0, about: str = "") -> None:
+        """Note a smaller set in which the claim is right."""
+        self.add(kind, f"right where {where}", more, about)
+        self.restrictions.append(Restriction(self.found[-1], change))
+
     @property
     def late(self) -> bool:
         """Whether no more time is left."""
         return clock.is_up()
 
     def told(self) -> tuple[Reason, ...]:
-        """The explanations in order, each message once, few of each class."""
+        """The explanations in order: of each class the simplest, and the simplest that repairs the claim; of smaller sets a few.
+
+        Each of them leads to the whole claim, so that a second one of a class could only say the same in other words.
+        """
         chosen: list[Reason] = []
         for reason in sorted(self.found, key=lambda r: r.cost):
-            if any(r.message == reason.message for r in chosen) or sum(r.kind == reason.kind for r in chosen) >= SOME:
-                continue
-            chosen.append(reason)
+            same = [r for r in chosen if r.kind == reason.kind and bool(r.repair) == bool(reason.repair)]
+            if len(same) < (SOME if reason.kind == "domain" else 1) and all(r.message != reason.message for r in same):
+                chosen.append(reason)
         if not chosen:
             says = "the derivative is zero everywhere" if self.zero else "none of the usual mistakes leads to it"
             chosen.append(Reason("other", says, COSTS["other"]))

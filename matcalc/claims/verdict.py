@@ -31,6 +31,7 @@ class ClaimVerdict:
     derivative: Expr | None = None  # the right one
     derivative_text: str = ""  # in the user's own spelling
     reading: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])  # {"f": {"latex": ...}, "claim": ...}
+    spelling: str = ""  # in which it was read
     notes: tuple[str, ...] = ()  # how something was read, or what was assumed
     missing: tuple[str, ...] = ()  # terms of the right derivative that the claim lacks, when both are written as sums
     extra: tuple[str, ...] = ()  # terms of the claim that the right derivative has not
@@ -61,7 +62,10 @@ class ClaimVerdict:
         return max((layer.bound for layer in self.layers), default=0.0)
 
     def json(self) -> dict[str, Any]:
-        """Ready for a file: what graders need, and all that is known beside it."""
+        """Ready for a file: what graders need, and all that is known beside it.
+
+        The `entry` of a counterexample and the indices of its `direction` are counted from 1, whatever the spelling.
+        """
         found: dict[str, Any] = {
             "id": self.id,
             "verdict": self.verdict,
@@ -114,8 +118,10 @@ class ClaimVerdict:
 
     def _lines(self) -> list[str]:
         lines = [f"{reason.kind}: {reason.message}" for reason in self.explanations[:SHOWN]]
+        if (more := len(self.explanations) - SHOWN) > 0:
+            lines.append(f"and {more} more explanation{'s' if more > 1 else ''}")
         if self.counterexample is not None:
-            lines.append(f"counterexample: {self.counterexample}")
+            lines.append(f"counterexample: {self.counterexample.told(self.spelling)}")
         if self.verdict == "refuted":
             lines += [f"missing term: {term}" for term in self.missing] + [f"extra term: {term}" for term in self.extra]
             lines += [f"term with another coefficient: {claimed}, right is {right}" for claimed, right in self.changed]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -76,6 +77,8 @@ def variable(text: str) -> Variable:
 def size(word: str | int) -> Size:
     """A dimension as it is declared: a name or a number; ValueError for anything else."""
     if isinstance(word, int) or word.isdecimal():
+        if int(word) < 1:
+            raise ValueError(f"a dimension is a name or a number from 1 on, but {word} came")
         return Size.of(int(word))
     if not re.fullmatch(r"[A-Za-z]\w*", word):
         raise ValueError(f"a dimension is a name or a number, but {word!r} came")
@@ -184,7 +187,17 @@ def surfaces(name: str) -> frozenset[str]:
     return frozenset(found) | {re.sub(r"(?<=[^\W\d_])_?(\d+)", rf"{mark}\1", surface) for surface in tuple(found) for mark in ("", "_")}
 
 
-def unknown_name(name: str, known: Mapping[str, Variable]) -> FormulaError:
-    """The complaint about a name that stands for nothing."""
+def unknown_name(name: str, known: Collection[str]) -> FormulaError:
+    """The complaint about a name that stands for nothing: the name that is meant, if one is like it, and a declaration that adds it."""
     shown = name if len(name) <= 40 else f"{name[:37]}…"
-    return FormulaError(f"{shown} is not declared; declared are {', '.join(known) or 'no names'}")
+    near = like(name, known)
+    meant = "".join(f"; did you mean {each}" for each in near)
+    sizes = {"scalar": "", "vector": "(n)", "matrix": "(m, n)"}[kind_of(name)]
+    among = f"declared are {', '.join(known) or 'no names'}"
+    message = f'{shown} is not declared{meant}; {among}, and a declaration such as "{shown}: real{sizes}" adds it'
+    return FormulaError(message, repairs=tuple(near))
+
+
+def like(name: str, known: Collection[str]) -> list[str]:
+    """The name that is most like another, if any is."""
+    return get_close_matches(name, list(known), 1)

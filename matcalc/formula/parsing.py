@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from matcalc.formula.expression import Expr, FormulaError, ShapeError
 from matcalc.formula.grammar import Node, tree
-from matcalc.formula.names import Variable, as_tex, kind_of, surfaces
+from matcalc.formula.names import Variable, as_tex, kind_of, like, surfaces
 from matcalc.formula.operations import filled
 from matcalc.formula.printing import shape_text, spell
 from matcalc.formula.reading import Reader, short, sizes_named
@@ -155,7 +155,8 @@ class Job:
             own = [self.wrt] if self.wrt else []
             own += [name for source in self.sources for name in _names(source.tree)]
             names += [*own, *(f"d{name}" for name in own if self.sources)]
-        tokens = tokenize(text, names, spelling=self.spelling, undeclared=undeclared)
+        whole = any(source.tokens.whole for source in self.sources)
+        tokens = tokenize(text, names, spelling=self.spelling, undeclared=undeclared, whole=whole)
         body = tokens.tokens if tokens.equals is None else tokens.tokens[tokens.equals + 1 :]
         source = Source(text, tokens, tree(body, text))
         self.sources.append(source)
@@ -246,8 +247,11 @@ class Job:
         """What is known of a text in the end."""
         evidence = frozenset[Spelling]().union(*(each.tokens.evidence for each in self.sources))
         guess: Spelling = "unicode" if source.tokens.juxtaposed else "numpy" if reader.numpy else "matlab"
-        spelling = self.spelling or spelling_of(source.tokens.evidence, default=spelling_of(evidence, default=guess))
-        return Parsed(source.text, expr, tuple(notes), spelling, self.variables | reader.inferred)
+        found = spelling_of(source.tokens.evidence, default=spelling_of(evidence, default=guess))
+        if source.tokens.notes and found == "matlab":  # x'Ax is not MATLAB, which would not read it so
+            found = "unicode"
+        spelling = self.spelling or found
+        return Parsed(source.text, expr, (*source.tokens.notes, *notes), spelling, self.variables | reader.inferred)
 
 
 def _names(tree: Node) -> list[str]:
@@ -356,7 +360,10 @@ def _two(reader: Reader, job: Job, sources: list[Source], wrt: str, kind: Kind) 
     reader.notes.clear()
     variable = reader.variables.get(wrt) or reader.inferred.get(wrt)
     if variable is None:
-        raise FormulaError(f"the function does not contain {wrt or 'a variable that it could be differentiated by'}", text=sources[0].text)
+        meant = "".join(f"; did you mean {each}" for each in like(wrt, function.names))
+        raise FormulaError(
+            f"the function does not contain {wrt or 'a variable that it could be differentiated by'}{meant}", text=sources[0].text
+        )
     problem: ShapeError | None = None
     claim: Expr | None = None
     expected, found = _expected(reader, function, variable, kind)
@@ -364,6 +371,8 @@ def _two(reader: Reader, job: Job, sources: list[Source], wrt: str, kind: Kind) 
     try:
         read = reader.whole(sources[1].tree, sources[1].text)
         claim = read.expr
+        for name in sorted(claim.names & reader.inferred.keys() - function.names - {f"d{name}" for name in function.names}):
+            reader.note(f"{name} does not occur in f")
         if read.flat and reader.sizes.known(expected[0]) == ONE != reader.sizes.known(expected[1]):
             claim = reader.transposed(claim)  # NumPy's Jacobian of a number is one-dimensional
         claim = _matched(reader, function, claim, expected, sources[1])

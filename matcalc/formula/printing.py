@@ -485,10 +485,10 @@ class _Mathematics(_Printer):
         return Text(f"{self.word('log')}({text.whole})")
 
     def _logdet(self, expr: Expr, known: Known) -> Text:
-        return self._log(make("log", make("det", *expr.args)), known)
+        return self._log(make("log", _determinant(expr)), known)
 
     def _logabsdet(self, expr: Expr, known: Known) -> Text:
-        return self._log(make("log", make("abs", make("det", *expr.args))), known)
+        return self._log(make("log", make("abs", _determinant(expr))), known)
 
     def _abs(self, expr: Expr, known: Known) -> Text:
         del known
@@ -724,6 +724,11 @@ def _turned(row: Expr) -> Expr:
     if row.op == "scale":
         return make("scale", row.args[0], _turned(row.args[1]))
     return make("transpose", row)
+
+
+def _determinant(expr: Expr) -> Expr:
+    """The determinant in a logarithm, also of a matrix of which it is not known yet that it is square."""
+    return Expr("det", expr.args)
 
 
 def _as_product(entry: Expr) -> Expr:

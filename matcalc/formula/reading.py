@@ -348,7 +348,8 @@ class Reader:
     def _undeclared(self, name: str, tree: Node, kind: str = "") -> Read:
         """By matrixcalculus.org's convention, with a note; sizes are found from what it stands with."""
         if self.declared:
-            raise self.fail(str(unknown_name(name, self.variables)), tree)
+            unknown = unknown_name(name, self.variables)
+            raise self.fail(str(unknown), tree, *unknown.repairs)
         kind = kind or ("vector" if name in self.vectors else kind_of(name))
         variable = self.inferred.get(name)
         if variable is None:
@@ -740,9 +741,11 @@ class Reader:
 
     def _indexed(self, tree: Node) -> Read:
         """NumPy's x[0], X[0, 1], X[:, 0], X[0, :] and x[:, None], counted from 0."""
+        places = tree.parts[1].parts
+        if tree.parts[0].kind == "call" and tree.parts[0].value[0] == "slogdet":
+            return self._of_slogdet(tree.parts[0], places, tree)
         read = self.read(tree.parts[0])
         expr = self.sizes.top(self.column(read))
-        places = tree.parts[1].parts
         if expr.is_scalar:
             self.doubt(expr)
             raise self.fail(f"{short(expr)} is a scalar and has no entries", tree)
@@ -763,6 +766,18 @@ class Reader:
             return Read(self.build("matmul", self.transposed(expr), unit, tree=tree), flat=self.numpy)
         raise self.fail("this index is not read; x[0], X[0, 1], X[:, 0] and X[0, :] are", tree)
 
+    def _of_slogdet(self, called: Node, places: tuple[Node, ...], tree: Node) -> Read:
+        """NumPy's pair: the sign of a determinant at 0, the logarithm of its absolute value at 1."""
+        functions: dict[int | None, str] = {0: "det", 1: "logabsdet"}
+        function = functions.get(_whole_number(places[0])) if len(places) == 1 else None
+        if function is None:
+            raise self.fail("slogdet gives two values: slogdet(X)[0], a sign, and slogdet(X)[1], a logarithm", tree)
+        value = self.read(node("call", called.parts, (function, called.value[1]), called.start, called.end))
+        return value if function == "logabsdet" else Read(self.build("sign", value.expr, tree=tree))
+
+    def _f_slogdet(self, call: Call) -> Read:
+        raise self.fail("slogdet gives two values: slogdet(X)[0], a sign, and slogdet(X)[1], a logarithm", call.tree)
+
     def _place(self, tree: Node) -> int:
         place = _whole_number(tree)
         if place is None or not 0 <= place < 10_000:
@@ -782,6 +797,9 @@ class Reader:
         plain = [part for part in given if part.kind != "keyword"]
         words = {part.value: part.parts[0] for part in given if part.kind == "keyword"}
         if not plain and function not in {"eye", "ones", "zeros"}:
+            if given:
+                message = f"{function} takes its argument without a name, but {self.text[given[0].start : given[0].end]} came"
+                raise self.fail(message, given[0])
             raise self.fail(f"{function} needs an argument", tree)
         if index is not None and function not in {"tril", "triu"}:
             repairs = (

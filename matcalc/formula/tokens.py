@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
@@ -37,11 +37,13 @@ _TOP = (
     r"(?:\\[!,;:]\s*)*(?:\\(?:top|intercal|prime)(?![A-Za-z])|\\(?:math(?:sf|rm|it|tt|bf|cal)|text(?:rm|sf|it)?|operatorname)\s*"
     r"(?:\{\s*[TH]\s*\}|[TH])|\\(?:rm|sf|it)\s+[TH]|[TH]|[⊤']|\{\s*\\(?:rm|sf|it)\s+[TH]\s*\})"
 )
+_PLUS = r"(?:\\dagger|\+|†)"
 _RAISED_LETTERS = "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᴬᴮᴰᴱᴳᴵᴶᴷᴸᴹᴺᴼᴾᴿᵁⱽᵂᵅᵝᵞᵟᵋᶿᵠᵡ"
 _RAISED_SIGNS = "⁻⁺⁽⁾⁰¹²³⁴-⁹"
 _MARKS = [
     ("EXPONENT", f"[{_RAISED_SIGNS}]*[{_RAISED_LETTERS}][{_RAISED_SIGNS}{_RAISED_LETTERS}]*"),
     ("INVERSE_TRANSPOSE", rf"\^\s*(?:\{{\s*-\s*{_TOP}\s*\}}|-\s*{_TOP})|⁻ᵀ"),
+    ("PSEUDO_INVERSE_TRANSPOSE", rf"\^\s*\{{\s*(?:{_PLUS}\s*{_TOP}|{_TOP}\s*{_PLUS})\s*\}}"),
     ("TRANSPOSE", rf"\^\s*(?:\{{\s*{_TOP}\s*\}}|{_TOP})|[ᵀᴴ]|\.(?:mT|T)(?![A-Za-z0-9_(])|\.?['′]"),
     ("INVERSE", r"\^\s*(?:\{\s*-\s*1\s*\}|-\s*1(?![\d.]))|⁻¹(?![⁰¹²³⁴-⁹])"),
     ("PSEUDO_INVERSE", r"\^\s*(?:\{\s*(?:\\dagger|\+)\s*\}|\\dagger(?![A-Za-z])|†|\+(?!\s*[\d.]))|⁺|†"),
@@ -157,6 +159,10 @@ _WORD = re.compile(r"[a-z]{2,}|.*[a-z]{3}.*")
 "Letters that are one name where nobody declared it."
 _UNIT = re.compile(f"(?:d(?=[A-ZΑ-Ω]))?[{_LETTER}](?:_?[0-9]+|[{''.join(SUBSCRIPTS)}]+)?[{''.join(ACCENTS.values())}]?")
 "One letter with what belongs to it, a differential with its d."
+_BRACED = re.compile(r"[\^_]\s*\{")
+"What is raised or stands below the line in braces, as only TeX has it."
+_PLACE = re.compile(r"[A-Za-z_)\]]\[\s*(?:-?[0-9]+|:)\s*[],:]")
+"A place of an array in brackets."
 _MARKED = re.compile(r"\^\s*-?\s*([TH]\w+|H)")
 
 
@@ -181,6 +187,10 @@ class Tokens:
     "The place in `tokens` of the sign of equality that stands outside all brackets."
     juxtaposed: bool = False
     "Whether a product is written by nothing somewhere."
+    whole: bool = False
+    "Whether every run of letters is one name, as in NumPy and MATLAB, where a product needs a sign."
+    notes: tuple[str, ...] = ()
+    "Which runs of letters were read as several names."
 
 
 def tokenize(
@@ -189,17 +199,19 @@ def tokenize(
     *,
     spelling: Spelling | None = None,
     undeclared: Literal["refused", "split", "foreign"] = "refused",
+    whole: bool = False,
 ) -> Tokens:
     """The tokens of a text in which these names are declared.
 
     A run of letters that no names make up stays as it is and is `refused` later, or is `split` into letters, unless it is a word;
-    in a claim about a function whose names these are, it is `foreign`, which is an error.
+    in a claim about a function whose names these are, it is `foreign`, which is an error. Where something tells NumPy or MATLAB, or
+    where nothing tells anything and `whole` is true, no run is taken apart.
 
     Raises FormulaError, with the place, for what belongs to no spelling and for what is too long, too deep or too large.
     """
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"the formula has {len(text)} characters, but at most {MAX_LENGTH} are read", text=text[:80])
-    return _Filter(text, names, spelling, undeclared).run()
+    return _Filter(text, names, spelling, undeclared, whole=whole).run()
 
 
 def number_of(text: str) -> Fraction:
@@ -332,6 +344,8 @@ class _Filter:
         names: Collection[str],
         spelling: Spelling | None,
         undeclared: Literal["refused", "split", "foreign"],
+        *,
+        whole: bool,
     ) -> None:
         self.text = text
         self.tex = spelling == "latex" or (spelling is None and "\\" in text)
@@ -350,11 +364,13 @@ class _Filter:
         self.arguments: list[list[int]] = []  # for every fraction, how many arguments it still takes and at which depth
         self.evidence: set[Spelling] = set()
         self.equals: int | None = None
+        self.notes: dict[str, None] = {}
+        self._note_spelling()
+        self.whole = self._needs_signs(otherwise=whole)
 
     # --- the walk -----------------------------------------------------------------------------------------------------------
 
     def run(self) -> Tokens:
-        self._note_spelling()
         while self.at < len(self.pieces):
             piece = self.pieces[self.at]
             self.at += 1
@@ -371,7 +387,7 @@ class _Filter:
                 self.emit("RBRACE", "}", piece.end, piece.end)
         tokens = self._merged()
         juxtaposed = any(a.type in _ENDS and b.type in _STARTS for a, b in pairwise(tokens))
-        return Tokens(self.text, tokens, frozenset(self.evidence), self.equals, juxtaposed)
+        return Tokens(self.text, tokens, frozenset(self.evidence), self.equals, juxtaposed, self.whole, tuple(self.notes))
 
     def emit(self, kind: str, value: object, start: int, end: int) -> None:
         """Hand on a token, and keep the books of what is open."""
@@ -428,6 +444,10 @@ class _Filter:
         if piece.value in {"'", ".'", "′"} and not self.operand_before:
             raise self.fail("a quote that transposes needs something before it", piece)
         self.emit("TRANSPOSE", piece.value, piece.start, piece.end)
+
+    def _pseudo_inverse_transpose(self, piece: Raw) -> None:
+        self.emit("PSEUDO_INVERSE", piece.value, piece.start, piece.end)
+        self.emit("TRANSPOSE", piece.value, piece.end, piece.end)
 
     def _equals(self, piece: Raw) -> None:
         if self.open and self.out[-1].type == "NAME":
@@ -626,8 +646,9 @@ class _Filter:
         if stem in self.spelled or stem in {"I", "e"} or (index and set(index) <= set(self.letters)):
             self.emit("NAME", (self.spelled.get(stem, stem), index), start, end)
             return
-        pieces = self._split(stem)
+        pieces = None if self.whole else self._split(stem)
         if pieces is not None:
+            self._note_split(match[0], [*pieces[:-1], pieces[-1] + match[2]])
             self._emit_all(pieces[:-1], start)
             self.emit("NAME", (self.parts[pieces[-1]], index), start + len(stem) - len(pieces[-1]), end)
         else:
@@ -664,9 +685,13 @@ class _Filter:
         if run in self.spelled or len(run) == 1:
             self.emit("NAME", (self.spelled.get(run, run), index), start, end)
             return
+        if self.whole:
+            self._run(f"{run}_{index}", start, end)
+            return
         for cut in range(1, len(run)):  # the longest name that takes the index
             last = self.by_form.get(canonical(f"{run[cut:]}_{index}")) or (run[cut:] if run[cut:] in self.spelled else None)
             if last is not None or cut == len(run) - 1:
+                self._note_split(f"{run}_{index}", [run[:cut], f"{run[cut:]}_{index}"])
                 self._run(run[:cut], start, start + cut)
                 self._indexed(run[cut:], index, start + cut, end)
                 return
@@ -674,24 +699,45 @@ class _Filter:
     def _run(self, run: str, start: int, end: int) -> None:
         """A run of letters that is no name: several declared names side by side, or a name that nobody declared.
 
-        Before a bracket its end may be a function, as in `2Aexp(x)`.
+        Before a bracket its end may be a function, as in `2Aexp(x)`. Where a product needs a sign, it is one name.
         """
         pieces = self._split(run)
+        if pieces is not None and self.whole:
+            raise self._unsigned(run, pieces, start, end)
         if pieces is None and run in _MEANT and self._primed():
             raise self._no_function(run, start, end)
         if pieces is None and self.next_kind() == "LPAR" and run.isalpha() and len(run) > 1 and not self.tex:
             cut = next((cut for cut in range(1, len(run) - 1) if run[cut:] in FUNCTIONS and self._letters(run[:cut])), None)
-            if cut is None:
-                raise self._no_function(run, start, end)
-            self._emit_all(self._letters(run[:cut]) or [], start)
+            if cut is None or self.whole:
+                raise self._no_function(run, start, end, cut)
+            names = self._letters(run[:cut]) or []
+            self._note_split(run, [*names, run[cut:]])
+            self._emit_all(names, start)
             self.function(FUNCTIONS[run[cut:]], None, start + cut, end)
             return
-        pieces = pieces or self._letters(run)
+        pieces = pieces or (None if self.whole else self._letters(run))
         if pieces is None and self.undeclared == "foreign" and run.isalpha() and len(run) > 1 and not self.tex and run not in GREEK:
             known = ", ".join(dict.fromkeys(name for name in self.names if not name.startswith("d")))
             message = f"{run[:40]} is no name of the function and no product of its names, which are {known or 'none'}"
             raise FormulaError(message, text=self.text, span=(start, end))
-        self._emit_all(pieces or (_UNIT.findall(run) if self.tex else [run]), start)
+        pieces = pieces or (_UNIT.findall(run) if self.tex else [run])
+        self._note_split(run, pieces)
+        self._emit_all(pieces, start)
+
+    def _unsigned(self, run: str, pieces: list[str], start: int, end: int) -> FormulaError:
+        """The complaint about names side by side where a product needs a sign."""
+        twice = pieces[:1] if len({*pieces}) == 1 else []
+        meant = "".join(f"; did you mean {each}" for each in twice)
+        what = "no name of the function" if self.undeclared == "foreign" else "not declared"
+        message = f"{run[:40]} is {what}{meant}; a product needs a sign between {' and '.join(pieces)[:80]}"
+        return FormulaError(message, text=self.text, span=(start, end), repairs=tuple(twice))
+
+    def _note_split(self, run: str, pieces: Sequence[str]) -> None:
+        """Say that a run of letters was read as several names, and of which of them alone a power behind it is one."""
+        if len(pieces) > 1:
+            power = self.next_kind() in {"POWER", "RAISED", "ENTRYWISE_POWER"}
+            behind = f", and the power behind it as one of {pieces[-1]} alone" if power else ""
+            self.notes[f"I read {run} as {' '.join(pieces)}{behind}"] = None
 
     def _emit_all(self, pieces: list[str], start: int) -> None:
         """Names side by side."""
@@ -699,9 +745,11 @@ class _Filter:
             self.emit("NAME", self.parts.get(surface, LETTERS.get(surface, surface)), start, start + len(surface))
             start += len(surface)
 
-    def _no_function(self, run: str, start: int, end: int) -> FormulaError:
-        meant = [_MEANT[run]] if run in _MEANT else get_close_matches(run, FUNCTIONS, 1, 0.75)
+    def _no_function(self, run: str, start: int, end: int, cut: int | None = None) -> FormulaError:
+        """The complaint about what no function is called; with a `cut`, it is a name and a function where a product needs a sign."""
+        meant = [_MEANT[run]] if run in _MEANT else [] if cut else get_close_matches(run, FUNCTIONS, 1, 0.75)
         message = f"there is no function {run[:40]}" + (f"; did you mean {meant[0]}" if meant else "")
+        message += f"; a product needs a sign between {run[:cut][:40]} and {run[cut:]}" if cut else ""
         repairs = tuple(word for word in meant if word.isalpha())
         return FormulaError(message, text=self.text, span=(start, end), repairs=repairs)
 
@@ -936,7 +984,7 @@ class _Filter:
     def _note_spelling(self) -> None:
         text = self.text
         kinds = {(piece.kind, piece.value) for piece in self.pieces}
-        if "\\" in text:
+        if "\\" in text or (text.isascii() and _BRACED.search(text)):
             self.evidence.add("latex")
         for kind, value in kinds:
             if kind == "MATMUL" or value in {"**", ".T", ".mT"} or kind == "METHOD" or (kind == "NAME" and value in NUMPY_WORDS):
@@ -947,6 +995,15 @@ class _Filter:
                 self.evidence.add("unicode")
         if re.search(r"(?<![\w.])(?:np|numpy|jnp)\.", text):
             self.evidence.add("numpy")
+
+    def _needs_signs(self, *, otherwise: bool) -> bool:
+        """Whether a product needs a sign, as in NumPy and MATLAB; a quote tells nothing, since x'Ax is what many write by hand."""
+        if self.spelling is not None:
+            return self.spelling in {"numpy", "matlab"}
+        if self.evidence & {"latex", "unicode"}:
+            return False
+        dotted = self.text.isascii() and any(piece.value in {".*", "./", ".^"} for piece in self.pieces)
+        return otherwise or dotted or "numpy" in self.evidence or _PLACE.search(self.text) is not None
 
 
 def spelling_of(evidence: Collection[Spelling], *, default: Spelling = "numpy") -> Spelling:

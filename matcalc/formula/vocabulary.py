@@ -19,6 +19,7 @@ _WORDS = {
     "det": "det Det",
     "logdet": "logdet",
     "logabsdet": "logabsdet log_abs_det",
+    "slogdet": "slogdet",
     "trace": "trace tr Tr Trace",
     "transpose": "transpose",
     "log": "log ln",
@@ -98,6 +99,6 @@ FUNCTIONS: dict[str, str] = {word: function for function, spellings in _WORDS.it
 "What every word means."
 
 ENTRYWISE = words("exp log sqrt sin cos tan sinh cosh tanh arcsin arctan erf erfc log_gamma digamma sign abs relu step sigmoid softplus")
-NUMPY_WORDS = words("outer dot maximum minimum matrix_power matmul multiply divide subtract absolute expit solve")
+NUMPY_WORDS = words("outer dot maximum minimum matrix_power matmul multiply divide subtract absolute expit solve slogdet")
 MATLAB_WORDS = words("tr norm2 vector matrix")
 "Words that only somebody writes who writes this spelling."

@@ -454,7 +454,7 @@ def _summary(run: Run) -> Iterator[str]:
     for problem in run.problems:
         yield f"{click.style('problem     ', fg='red')}  {problem.sentence}"
     yield from _kill_scores(run)
-    if said := executed([one for verdict in run.verdicts for one in verdict.statements]):
+    if said := executed(run.verdicts):
         yield said
     counts = Counter(verdict.status for verdict in run.verdicts)
     line = _counted(counts) or "nothing verified"

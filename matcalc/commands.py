@@ -120,8 +120,8 @@ def _found_in(file: Path, spelling: Any, seed: int) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _reading(file: Path) -> Generator[None]:
-    """A refusal for a file that cannot be read, or does not hold what it should."""
+def _reading(file: Path | str) -> Generator[None]:
+    """A refusal for a file, or what is called so, that cannot be read, or does not hold what it should."""
     try:
         yield
     except (OSError, UnicodeDecodeError) as error:
@@ -172,16 +172,18 @@ def _steps(verdict: ClaimVerdict, way: Way) -> Iterator[str]:
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("f")
-@click.option("--at", "values", type=click.Path(path_type=Path), metavar="JSON", help="The inputs: an object of numbers and nested lists.")
+@click.option("--at", "values", metavar="JSON", help="The inputs, as in '{\"x\": [1, 2]}', or a file that holds such an object.")
 @click.option("--wrt", "wanted", multiple=True, metavar="NAME", help="Inputs whose adjoints are asked for (repeatable); all by default.")
 @click.option("--claim", metavar="FORMULA", help="What is said to be the derivative by the one --wrt; where it goes wrong is marked.")
 @variables_option
 @spelling_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of random inputs, where none are given.")
 @click.option("--html", "html", type=click.Path(path_type=Path), required=True, metavar="OUT.html", help="The page to write: one file.")
+@click.pass_context
 def graph(
+    ctx: click.Context,
     f: str,
-    values: Path | None,
+    values: str | None,
     wanted: tuple[str, ...],
     claim: str | None,
     variables: tuple[str, ...],
@@ -193,6 +195,8 @@ def graph(
 
     \b
     matcalc graph "log(det(A @ inv(P) @ A.T))" --var "A: real(m, n)" --var "P: spd(n)" --html graph.html
+
+    With --claim the exit status is 0 if the claim is right, 1 if it is wrong or cannot be decided.
     """  # noqa: D301  (the same)
     from matcalc.drawing import draw
     from matcalc.formula import FormulaError
@@ -210,14 +214,17 @@ def graph(
         click.echo("\n".join(_verdict(drawing.verdict)))
     nodes, edges = (count(len(those), noun) for those, noun in ((drawing.graph.nodes, "node"), (drawing.graph.edges, "edge")))
     click.echo(f"{nodes}, {edges}: {html}", err=True)
+    ctx.exit(0 if drawing.verdict is None or drawing.verdict.right else FAILED)
 
 
-def _values(path: Path) -> dict[str, Any]:
-    """The inputs of a file."""
-    with _reading(path):
-        found = json.loads(path.read_text(encoding="utf-8"))
+def _values(given: str) -> dict[str, Any]:
+    """The inputs as they were typed, or those of a file."""
+    typed = given.lstrip().startswith(("{", "["))
+    source = "--at" if typed else given
+    with _reading(source):
+        found = json.loads(given if typed else Path(given).read_text(encoding="utf-8"))
     if not isinstance(found, dict):
-        raise Refusal(f'{path} must hold an object such as {{"x": [1, 2]}}, but it holds {type(found).__name__}')
+        raise Refusal(f'{source} must hold an object such as {{"x": [1, 2]}}, but it holds {type(found).__name__}')
     return {str(name): value for name, value in found.items()}
 
 

@@ -199,6 +199,17 @@ class Verdict:
         return max((e.margin for e in self.evidence if e.status is not Status.INCONCLUSIVE), default=0.0)
 
     @property
+    def code_is_wrong(self) -> bool:
+        """Whether its code is refuted, and not only what is printed beside it."""
+        return self.status is Status.REFUTED and any(e.status is Status.REFUTED for e in self.evidence)
+
+    @property
+    def suspicions(self) -> list[str]:
+        """Its explanations as clauses, the best first."""
+        clauses = (f"{one.sentence} (distance that remains: {one.residual:.2g})" for one in self.explanations)
+        return [("or: " if k else "it looks as if ") + clause for k, clause in enumerate(clauses)]
+
+    @property
     def sentences(self) -> list[str]:
         """The verdict in words, the most important first; each is a line of what a terminal or a test shows."""
         bound = max((e.bound for e in self.evidence if e.status is Status.PROVED), default=0.0)
@@ -214,7 +225,7 @@ class Verdict:
             at = ", ".join(f"{name} = {size}" for name, size in example.sizes.items())
             said += [f"The smallest case found{f' ({at})' if at else ''} has " + "; ".join(f"{k} = {v}" for k, v in example.inputs.items())]
             said += [str(example.worst)] if example.worst else []
-        return [*said, *(f"Perhaps {explanation.sentence} (residual {explanation.residual:.1e})." for explanation in self.explanations)]
+        return [*said, *(f"{clause[0].upper()}{clause[1:]}." for clause in self.suspicions)]
 
     def __str__(self) -> str:
         return "\n".join(self.sentences)

@@ -160,7 +160,10 @@ def test_a_reader_that_has_gone_is_no_fault_of_the_file() -> None:
         (["check", "x'*x", "--wrt", "x", "--file", "bad.json"], "--file brings its own functions"),
         (["graph", "x'*x", "--html", "out.html", "--at", "bad.json"], "bad.json is no JSON"),
         (["graph", "x'*x", "--html", "out.html", "--at", "list.json"], "list.json must hold an object"),
-        (["graph", "x'*x", "--html", "out.html", "--at", "other.json"], "x has no value"),
+        (["graph", "x'*x", "--html", "out.html", "--at", "other.json"], "there is a value for y, but the inputs are x"),
+        (["graph", "x'*A*x", "--html", "out.html", "--at", '{"x": [1, 2]}'], "A has no value"),
+        (["graph", "x'*x", "--html", "out.html", "--at", '{"x": [1, 2'], "--at is no JSON"),
+        (["graph", "x'*x", "--html", "out.html", "--at", "[1, 2]"], "--at must hold an object"),
         (
             ["graph", "x'*x", "--html", "out.html", "--at", "words.json"],
             "the value of x must be a number or rows of numbers of equal length",
@@ -234,6 +237,12 @@ def test_a_graph_is_one_file() -> None:
     assert "nan" in Path("nan.html").read_text()
 
 
+def test_values_may_be_typed() -> None:
+    """An object instead of a file that holds it."""
+    assert matcalc("graph", "x'*x", "--at", ' {"x": [3, 4]}', "--html", "out.html").exit_code == 0
+    assert "25" in Path("out.html").read_text()
+
+
 def test_a_drawing_shows_itself_in_a_notebook() -> None:
     """Without a script, and with the numbers of the point."""
     import matcalc
@@ -268,9 +277,32 @@ def test_a_wrong_claim_is_marked_in_the_drawing() -> None:
 def test_a_graph_says_what_is_wrong_with_a_claim() -> None:
     """The verdict in words, and the page with its mark."""
     done = matcalc("graph", "x'*A*x", "--wrt", "x", "--claim", "A*x", "--html", "out.html")
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 1, done.output
     assert "refuted: A*x is not the gradient" in done.output
-    assert "the claim leaves the way back: the path through x is missing." in Path("out.html").read_text()
+    page = Path("out.html").read_text()
+    assert "the claim leaves the way back: the path through x is missing." in page
+    assert page.count("they are those of the right derivative, not of the claim") == 1
+    assert "First explanation: " in page
+    assert "No single place" not in page
+
+
+@pytest.mark.parametrize(
+    ("claim", "status", "said"),
+    [
+        ("A + A'", 1, ("refuted", "First explanation: ", "No single place was found at which the claim leaves the way back.")),
+        ("(A + A')*x", 0, ("proved",)),
+    ],
+)
+def test_a_graph_shows_the_claim_and_the_verdict(claim: str, status: int, said: tuple[str, ...]) -> None:
+    """Above the picture, whether or not a place can be marked; a drawing in a notebook shows the same."""
+    import matcalc as package
+
+    done = matcalc("graph", "x'*A*x", "--wrt", "x", "--claim", claim, "--html", "out.html")
+    assert done.exit_code == status, done.output
+    for page in (Path("out.html").read_text(), package.draw("x'*A*x", wrt="x", claim=claim)._repr_html_()):
+        assert f'class="claimed {said[0]}"' in page
+        assert all(words in page for words in said)
+        assert ("right derivative" in page) == (status == 1)
 
 
 def test_notes_with_an_erratum_exit_with_1() -> None:

@@ -658,6 +658,14 @@ def test_the_page_names_what_is_false_and_leads_there(tmp_path: Path) -> None:
         assert one.anchor in ids
 
 
+def test_the_head_counts_what_the_list_holds() -> None:
+    """Every finding, by its kind, so that the number is that of the entries below."""
+    claim = "```claim\nid: {}\nf: {}\nwrt: x\nclaim: x\nx: real(n)\n```\n"
+    page = notes_page(judge(read("# Notes\n\n" + claim.format(1, "x'*x") + claim.format(2, "2*x'*x") + claim.format(3, "foo(x)"))))
+    assert '<a href="#errata">Errata: 1 unreadable, 2 false</a>' in page
+    assert page.count('<li class="false"><a') + page.count('<li class="unreadable"><a') == 3
+
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed, and pages are tested in a browser")
 CHROMIUM = os.environ.get("MATCALC_CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -723,4 +731,16 @@ def test_an_erratum_is_one_click_away(chromium: Any, tmp_path: Path) -> None:
     assert "−0.2046" in line.inner_text().replace("-", "−")
     assert line.locator(".pill").inner_text().strip() == "false"
     assert page.locator(".graph svg").count() >= 4
+    assert complaints == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_every_verdict_is_seen(chromium: Any, tmp_path: Path, width: int) -> None:
+    """On a phone the cells of an example's lines stand below each other, so that none lies beyond its edge."""
+    out, complaints = tmp_path / "out.html", list[str]()
+    write_notes(judged("n2_exercises"), out)
+    page = opened(chromium, out, complaints, viewport={"width": width, "height": 800})
+    ends = page.eval_on_selector_all(".work .pill", "all => all.map(one => one.getBoundingClientRect().right)")
+    assert len(ends) > 10
+    assert max(ends) < width
     assert complaints == []

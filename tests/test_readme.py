@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from matcalc.catalogue import load
+from matcalc.claims import check_file
 from matcalc.rule import Rule
 from matcalc.verdict import Status
 from matcalc.verify import verify
@@ -27,6 +29,18 @@ def test_the_readmes_code_runs(block: int, tmp_path: Path) -> None:
     assert catalogue.problems == ()
     for rule in catalogue.rules:
         assert verify(rule, seed=1, profile="quick").status.good
+
+
+def test_the_file_of_claims_is_answered_as_it_says(tmp_path: Path) -> None:
+    """docs/claims.md shows a file, and a part of the answer to its first claim; the other holds."""
+    asked, answer = re.findall(r"```json\n(.+?)```", (ROOT / "docs" / "claims.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    (tmp_path / "claims.json").write_text(asked, encoding="utf-8")
+    first, second = check_file(tmp_path / "claims.json")
+    shown = json.loads(answer)
+    assert shown["explanations"] == first["explanations"][:1]
+    assert shown["counterexample"].pop("difference") == pytest.approx(first["counterexample"].pop("difference"))
+    assert all(first[key] == value for key, value in shown.items() if key != "explanations")
+    assert second["verdict"] == "proved"
 
 
 def test_the_readmes_commands_stand_where_continuous_integration_looks() -> None:

@@ -30,6 +30,7 @@ from matcalc.verdict import (
     Explanation,
     Problem,
     Run,
+    Statement,
     Status,
     Verdict,
     Worst,
@@ -355,6 +356,75 @@ def test_a_failing_page_says_what_differs(tmp_path: Path) -> None:
     ):
         assert words_ in text
     assert "matcalc verify --seed 20261120 --profile default -k skew_product" in text
+
+
+def stated(verdict: Verdict, *status: Status) -> Verdict:
+    """The rule with its equations executed, and what came of them."""
+    return replace(verdict, statements=tuple(Statement(verdict.equations[k], k, one, 1e-16) for k, one in enumerate(status)))
+
+
+GOOD, FALSE, SILENT = Status.VERIFIED, Status.REFUTED, Status.VACUOUS
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "sentence"),
+    [
+        ([], ""),
+        ([a_verdict(equations=())], ""),
+        ([a_verdict()], ""),
+        ([stated(a_verdict(), GOOD, GOOD, GOOD)], "3 printed equations executed beside the code: all agree."),
+        (
+            [stated(a_verdict(), GOOD, FALSE, SILENT)],
+            "Of 3 printed equations executed beside the code, 1 agree, 1 do not and 1 cannot be executed.",
+        ),
+        (
+            [stated(a_verdict(status=Status.REFUTED), GOOD, FALSE)],
+            "Of 2 printed equations executed beside the code, 1 agree and 1 do not.",
+        ),
+        (
+            [stated(a_refuted_verdict(), GOOD, GOOD)],
+            "2 printed equations executed beside the code: all agree. They say what the code does, and the code is refuted.",
+        ),
+        (
+            [stated(a_refuted_verdict(), GOOD, GOOD), stated(a_verdict(), GOOD), a_verdict("trace"), a_verdict(equations=())],
+            (
+                "3 printed equations of 2 rules executed beside the code: all agree. "
+                "They say what the code does, and that of 1 rule is refuted. Those of 1 rule were not executed."
+            ),
+        ),
+    ],
+)
+def test_of_what_the_equations_speak_is_said(verdicts: list[Verdict], sentence: str) -> None:
+    """Of how many rules, and whether their code is right: an equation that agrees with wrong code is wrong too."""
+    assert words.executed(verdicts) == sentence
+
+
+def test_an_equation_of_refuted_code_gets_no_tick(tmp_path: Path) -> None:
+    """It says what the code does; one that was misprinted beside good code leaves the others their ticks."""
+    run = a_run(
+        stated(replace(a_refuted_verdict(), rule="code"), GOOD, GOOD, GOOD),
+        stated(a_verdict("print", status=Status.REFUTED), GOOD, GOOD, FALSE),
+    )
+    folder = write_html(run, tmp_path / "r").parent / "rules"
+    code, misprint = ((folder / f"{name}.html").read_text(encoding="utf-8") for name in ("code", "print"))
+    assert 'class="ran verified"' not in code
+    assert code.count("executed: says what the refuted code does</span>") == 3
+    assert misprint.count('class="ran verified"') == 2
+    assert misprint.count('class="ran refuted"') == 1
+
+
+def test_what_was_not_measured_is_a_dash(tmp_path: Path) -> None:
+    """A rule that raises has no margin, no error and no tolerance, on its page and in the table of all rules."""
+    raised = a_refuted_verdict()
+    raised = replace(raised, rule="raises", evidence=(Evidence("vjp", "itself", Status.REFUTED, 1, note="raises.vjp raises ValueError"),))
+    index = write_html(a_run(raised), tmp_path / "r")
+    page = Page(index.parent / "rules" / "raises.html").text
+    assert "margin –" in page
+    assert "The printed equations were not executed." in page
+    row = re.search(r'<th scope="row">vjp</th>.*?</tr>', (index.parent / "rules" / "raises.html").read_text(encoding="utf-8"))
+    assert row is not None
+    assert row[0].count('<td class="n">–</td>') == 3
+    assert re.search(r'raises</a>.*?<span class="n">–</span>', index.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 def test_every_string_is_escaped(tmp_path: Path) -> None:
@@ -732,6 +802,19 @@ def test_plots_take_any_numbers(values: tuple[float, ...]) -> None:
         assert root.get("role") == "img"
         for x in re.findall(r' (?:x|y|cx|cy|width|height)="(-?[\d.]+)"', plot.svg):
             assert -1 <= float(x) <= plots.WIDTH
+
+
+@pytest.mark.parametrize("best", [0, 11, 23])
+def test_the_label_of_a_point_lies_inside_the_axes(best: int) -> None:
+    """Also where the point lies at an end, so that the label does not lie on the numbers of an axis."""
+    steps = tuple(10 ** (-12 + 0.5 * i) for i in range(24))
+    plot = plots.step_curve(Curve(steps, tuple(1e-9 if i == best else 1e-3 for i in range(24)), 3e-13, 8e-14))
+    assert plot is not None
+    found = re.search(r'<text class="halo lab1" x="([\d.]+)" y="[\d.]+" text-anchor="middle">([^<]+)<', plot.svg)
+    assert found is not None
+    half = 6.5 * len(found[2]) / 2
+    assert float(found[1]) - half > plots.LEFT
+    assert float(found[1]) + half < plots.WIDTH - plots.RIGHT
 
 
 def test_the_room_needs_no_array_library() -> None:

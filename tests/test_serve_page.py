@@ -78,14 +78,14 @@ def test_what_is_typed_is_read_along(visit: Visit) -> None:
     assert "a scalar" in page.locator("#said-f").inner_text()
     assert "matrix n×n, by its name" in page.locator("#said-variables").inner_text()
     assert page.locator("#names option").evaluate_all("all => all.map(one => one.value)") == ["K"]
-    page.locator("#said-f summary").click()
-    assert page.locator("#said-f .spelled code").all_inner_texts() == ["log(det(K))", "log(det(K))", r"\log\det(K)", "log det(K)"]
+    page.locator("#said-spelled summary").first.click()
+    assert page.locator("#said-spelled .spelled code").all_inner_texts() == ["log(det(K))", "log(det(K))", r"\log\det(K)", "log det(K)"]
     page.get_by_role("button", name="Copy as LaTeX").click()
     assert page.evaluate("navigator.clipboard.readText()") == r"\log\det(K)"
     assert page.locator("#live").inner_text() == "Copied"
     page.fill("#f", "2*log(det(K))")
     page.wait_for_selector("#said-f math[alttext^='2']")
-    assert page.locator("#said-f .spelled").is_visible()
+    assert page.locator("#said-spelled .spelled").is_visible()
 
 
 def test_what_does_not_fit_is_underlined_and_repaired(visit: Visit) -> None:
@@ -128,6 +128,63 @@ def test_a_wrong_claim_by_keyboard(visit: Visit) -> None:
     page.wait_for_selector(".verdict.proved")
     assert page.input_value("#claim") == "(A + A')*x"
     assert page.locator("#live").inner_text() == "Proved. The claim is the gradient."
+
+
+def focused(page: Any) -> str:
+    """The id of what has the focus, or its name and text."""
+    return str(page.evaluate("(e => e.id || e.tagName + ' ' + e.textContent)(document.activeElement)"))
+
+
+def test_tab_leads_from_box_to_box(visit: Visit) -> None:
+    """What the boxes are read as lies between them, and takes no focus, nor loses it when it changes."""
+    page = visit("#" + urlencode(QUADRATIC, quote_via=quote))
+    verdict(page)
+    page.focus("#f")
+    for box in ("wrt", "claim", "kind", "variables", "spelling"):
+        page.keyboard.press("Tab")
+        assert focused(page) == box
+    page.focus("#f")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("norm(x)**2")
+    page.keyboard.press("Tab")
+    page.wait_for_selector("#said-f math[alttext*='2']")
+    assert focused(page) == "wrt"
+
+
+def test_the_focus_stays_where_the_text_changes(visit: Visit) -> None:
+    """On a fold whose formula is another one; and in the box where what had it is gone."""
+    page = visit()
+    fill(page, f="det(K)")
+    page.wait_for_selector("#said-spelled summary")
+    page.fill("#f", "2*det(K)")
+    page.focus("#said-spelled summary")
+    page.wait_for_selector("#said-f math[alttext^='2']")
+    assert focused(page) == "SUMMARY f in four spellings"
+    fill(page, f="y'*x^2")
+    page.wait_for_selector("#said-f button")
+    page.fill("#f", "y'*x")
+    page.focus("#said-f button")
+    page.wait_for_selector("#said-f math")
+    assert focused(page) == "f"
+
+
+def test_an_answer_ages_with_its_question(visit: Visit) -> None:
+    """As soon as a box is another, the verdict below is said to be of an earlier question; and no longer, where it is as it was."""
+    page = visit("#" + urlencode(QUADRATIC, quote_via=quote))
+    verdict(page)
+    assert page.locator("#earlier").is_hidden()
+    page.focus("#f")
+    page.keyboard.press("End")
+    page.keyboard.type("+")
+    assert page.locator("#earlier").is_visible()
+    assert page.locator("#result").evaluate("result => getComputedStyle(result).opacity") == "0.5"
+    page.keyboard.press("Backspace")
+    assert page.locator("#earlier").is_hidden()
+    page.select_option("#kind", "hessian")
+    assert page.locator("#earlier").is_visible()
+    page.click(".check")
+    page.wait_for_selector("#result[aria-busy='false']")
+    assert page.locator("#earlier").is_hidden()
 
 
 def test_steps_and_graph(visit: Visit) -> None:
@@ -241,7 +298,7 @@ def test_nothing_sticks_out(visit: Visit, width: int) -> None:
     """On a phone as on a screen, the page scrolls in one direction."""
     page = visit("?example=notes7", viewport={"width": width, "height": 800})
     assert verdict(page) == "Refuted"
-    page.locator("#said-f summary").click()
+    page.locator("#said-spelled summary").first.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

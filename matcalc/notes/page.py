@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,6 +78,17 @@ class _Shown:
     def title(self) -> str:
         """Its first heading, without formulas."""
         return re.sub(r"[$*_`]", "", self.judged.notes.title) or "Notes"
+
+    @property
+    def heading(self) -> str:
+        """What the list of findings is called."""
+        return "Errata" if self.judged.errata else "What is left open"
+
+    @property
+    def found(self) -> str:
+        """How many findings there are of each kind, as in "3 false, 4 unreadable"."""
+        counts = Counter(one.judgement for one in self.judged.findings)
+        return ", ".join(f"{counts[each]} {each}" for each in Judgement if counts[each])
 
     def body(self) -> Markup:
         """The text with its blocks in place."""

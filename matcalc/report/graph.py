@@ -25,6 +25,7 @@ from matcalc.report.maths import MathsError, typeset
 from matcalc.report.matrices import fits, in_tex, rows_and_columns, short, summary
 from matcalc.report.templating import environment
 from matcalc.report.words import clean, count
+from matcalc.verdict import Status
 
 LARGEST_DRAWN = 25
 "Nodes; a larger graph is told in tables and steps alone."
@@ -43,35 +44,46 @@ NARROW, BETWEEN = 150.0, 12.0  # of two matrices side by side, and between them
 # --- what others call -----------------------------------------------------------------------------------------------------------
 
 
-def write_graph(graph: Graph, path: Path, *, links: Mapping[str, str] | None = None) -> None:
+@dataclass(frozen=True)
+class Claimed:
+    """What was claimed about the derivative, as it was typed and in TeX, and what came of it: the first reason in a clause."""
+
+    text: str
+    tex: str
+    status: Status
+    why: str
+
+
+def write_graph(graph: Graph, path: Path, *, links: Mapping[str, str] | None = None, claimed: Claimed | None = None) -> None:
     """Writes the graph as one HTML file that needs no other; raises ReportError if the place cannot be written."""
-    write_file(path, graph_page(graph, links=links))
+    write_file(path, graph_page(graph, links=links, claimed=claimed))
 
 
-def graph_page(graph: Graph, *, links: Mapping[str, str] | None = None) -> str:
-    """A page of its own, with fonts, style and script in it, and a policy that allows just these. `links`: as for `fragment`."""
+def graph_page(graph: Graph, *, links: Mapping[str, str] | None = None, claimed: Claimed | None = None) -> str:
+    """A page of its own, with fonts, style and script in it, and a policy that allows just these. `links`, `claimed`: as for `fragment`."""
     style, script = inlined("report.css") + text("graph.css"), text("graph.js")
     template = environment().get_template("graph-page.html.jinja")
     return template.render(
-        graph=graph, body=fragment(graph, links=links, level=2), style=Markup(style), script=Markup(script),  # noqa: S704  (our own files)
+        graph=graph, body=fragment(graph, links=links, level=2, claimed=claimed), style=Markup(style), script=Markup(script),  # noqa: S704  (our own files)
         style_hash=digest(style), script_hash=digest(script), icon=data("icon.svg", "image/svg+xml"), agreement=agreement(graph),
     )  # fmt: skip
 
 
-def fragment(graph: Graph, *, links: Mapping[str, str] | None = None, level: int = 3) -> Markup:
+def fragment(graph: Graph, *, links: Mapping[str, str] | None = None, level: int = 3, claimed: Claimed | None = None) -> Markup:
     """The graph as a part of a page that has `report.css`, `graph.css` and `graph.js`.
 
-    `links` leads from rules' names to their pages; `level` is that of the headings in it.
+    `links` leads from rules' names to their pages; `level` is that of the headings in it; `claimed` is what is judged above it.
     """
     key = "g" + sha256(json.dumps(graph.json(), default=str).encode()).hexdigest()[:10]
     drawn = len(graph.nodes) <= LARGEST_DRAWN
     template = environment().get_template("graph.html.jinja")
-    return Markup(template.render(shown=_Shown(graph, key, drawn, links or {}, level)))  # noqa: S704  (an autoescaped template)
+    return Markup(template.render(shown=_Shown(graph, key, drawn, links or {}, level, claimed)))  # noqa: S704  (an autoescaped template)
 
 
-def notebook(graph: Graph) -> str:
+def notebook(graph: Graph, *, claimed: Claimed | None = None) -> str:
     """The graph for a notebook, as `_repr_html_` must return it: without script, in the colours of the page around it."""
-    return Markup('<div class="matcalc-graph"><style>{}</style>{}</div>').format(Markup(text("graph.css")), fragment(graph))  # noqa: S704
+    style = Markup(text("graph.css"))  # noqa: S704  (our own file)
+    return Markup('<div class="matcalc-graph"><style>{}</style>{}</div>').format(style, fragment(graph, claimed=claimed))
 
 
 def agreement(graph: Graph) -> str:
@@ -108,6 +120,7 @@ class _Shown:
     drawn: bool
     links: Mapping[str, str]
     level: int
+    claimed: Claimed | None = None
 
     @property
     def has_values(self) -> bool:

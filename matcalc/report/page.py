@@ -108,7 +108,7 @@ class RulePage:
     example: Example | None
     error: str  # how large the worst error of a refuted rule is beside its tolerance, in words
     suspicions: tuple[Suspicion, ...]
-    executed: str  # what came of executing its equations; "" if that was not tried
+    executed: str  # what came of executing its equations; "" if none was
     graph: Graph | None  # of the printed value
     proof: str  # what exact arithmetic says, or why it says nothing; "" if it was not asked
     census: Census | None
@@ -122,6 +122,11 @@ class RulePage:
     def statement(self) -> tuple[str, ...]:
         """The equation that stands for the rule, in its parts."""
         return next((formula.parts for formula in self.formulas if formula.main), ())
+
+    @property
+    def measured(self) -> bool:
+        """Whether any error was measured, so that its margin is one."""
+        return any(e.margins for e in self.verdict.evidence)
 
     @property
     def oracles(self) -> tuple[str, ...]:
@@ -275,7 +280,7 @@ def _rule_page(verdict: Verdict, run: Run) -> RulePage:
         suspicions=tuple(
             Suspicion(KINDS.get(one.kind, one.kind.replace("_", " ")), one.sentence, number(one.residual)) for one in verdict.explanations
         ),
-        executed=executed(verdict.statements),
+        executed=executed([verdict]),
         graph=verdict.graph,
         proof=_proof(verdict.evidence),
         census=_census(verdict.census) if verdict.census else None,

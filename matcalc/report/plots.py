@@ -15,6 +15,7 @@ from matcalc.verdict import Curve
 
 WIDTH, HEIGHT = 440, 290
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 44
+LETTER = 6.6  # of a label, in pixels
 EPSILON = float_info.epsilon
 
 
@@ -48,7 +49,10 @@ def step_curve(curve: Curve) -> Plot | None:
         )
         for h, e in points
     ]
-    parts.append(axes.text(axes.x(best[0]), axes.y(best[1]) + 16, f"{number(best[1])} at {number(best[0])}", "lab1", anchor="middle"))
+    words = f"{number(best[1])} at {number(best[0])}"
+    half = LETTER * len(words) / 2 + 4  # so that it lies on neither axis
+    middle = min(max(axes.x(best[0]), LEFT + half), WIDTH - RIGHT - half)
+    parts.append(axes.text(_round(middle), axes.y(best[1]) + 16, words, "lab1", anchor="middle"))
     for level, label, kind in ((curve.estimate, "claimed", "3"), (curve.extrapolated, "extrapolated", "2")):
         if isfinite(level):
             parts.append(axes.level(level, f"l{kind}"))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from math import ceil, floor, inf, isfinite, isnan, log10
 
-from matcalc.verdict import Statement, Status, Verdict
+from matcalc.verdict import Status, Verdict
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 LONGEST = 20_000
@@ -165,24 +165,33 @@ def sentences(verdict: Verdict) -> list[str]:
     case = verdict.counterexample
     odd = odd_one_out(case.votes) if case else ""
     lines = [odd] if odd else []
-    for k, one in enumerate(verdict.explanations):
-        lead = "it looks as if " if k == 0 else "or: "
-        lines.append(f"{lead}{one.sentence} (distance that remains: {number(one.residual)})")
+    lines += verdict.suspicions
     if case and not verdict.explanations:
         lines.append("no explanation that was tried fits")
     return lines
 
 
-def executed(statements: Sequence[Statement]) -> str:
-    """What came of executing printed equations beside the code; "" if there are none."""
-    if not statements:
+def executed(verdicts: Sequence[Verdict]) -> str:
+    """What came of executing the printed equations of these rules beside their code; "" if none was executed.
+
+    An equation that agrees with refuted code is not right for that, which is said too.
+    """
+    stated = [verdict for verdict in verdicts if verdict.equations or verdict.statements]
+    ran = [verdict for verdict in stated if verdict.statements]
+    if not ran:
         return ""
-    found = Counter(one.status for one in statements)
+    found = Counter(one.status for verdict in ran for one in verdict.statements)
     agreed, false, silent = found[Status.VERIFIED], found[Status.REFUTED], found[Status.VACUOUS]
-    if agreed == len(statements):
-        return f"{count(agreed, 'printed equation')} executed beside the code: all agree."
+    many = len(verdicts) > 1
+    what = count(found.total(), "printed equation") + (f" of {count(len(ran), 'rule')}" if many else "") + " executed beside the code"
     parts = [f"{agreed} agree", *([f"{false} do not"] if false else []), *([f"{silent} cannot be executed"] if silent else [])]
-    return f"Of {count(len(statements), 'printed equation')} executed beside the code, {listed(parts)}."
+    said = [f"Of {what}, {listed(parts)}." if false or silent else f"{what}: all agree."]
+    if wrong := sum(verdict.code_is_wrong for verdict in ran):
+        whose = f"that of {count(wrong, 'rule')}" if many else "the code"
+        said.append(f"They say what the code does, and {whose} is refuted.")
+    if left := len(stated) - len(ran):
+        said.append(f"Those of {count(left, 'rule')} were not executed.")
+    return " ".join(said)
 
 
 def odd_one_out(votes: dict[str, float]) -> str:

@@ -19,7 +19,7 @@ from matcalc.serve.boxes import LONGEST, Asked
 from matcalc.serve.results import ORDER, Shown, result
 
 Parts = dict[str, str]
-"""Pieces of the page by place: under a box (f, wrt, claim, variables), its names, the result. What is missing stays as it is."""
+"""Pieces of the page by place: under a box (f, wrt, claim, variables), its names, all spellings, the result. What is missing stays."""
 
 _BOXES = {"f": "The function", "wrt": "The variable", "claim": "The claim", "variables": "The declaration of a variable"}
 TOO_MUCH = "This took more memory or deeper nesting than there is, so it was stopped."
@@ -135,6 +135,8 @@ class _Reading:
         }  # fmt: skip
         parts["variables"] = str(macros.variables(self.troubles.get("variables"), self._variables()))
         parts["wrt"] = str(macros.choice(self.troubles.get("wrt"), self._choices()))
+        readable = {box: Shown.of(parsed.expr) for box, parsed in shown.items() if parsed and box not in self.troubles}
+        parts["spelled"] = str(macros.spellings(readable))
         if self.f:
             parts["names"] = str(macros.options(list(self.f.variables)))
         return {box: text.strip() for box, text in parts.items()}

@@ -3,12 +3,18 @@
 (() => {
   const form = document.getElementById("ask"), result = document.getElementById("result"), live = document.getElementById("live");
   const boxes = [...form.elements].filter(box => box.name), WAIT = 250;
-  let typed, asking, reading;
+  const earlier = document.getElementById("earlier");
+  let typed, asking, reading, answered;
 
   const filled = () => Object.fromEntries(boxes.map(box => [box.name, box.value]));
   const chosen = box => box.value && !(box.matches("select") && box.selectedIndex === 0);
   const address = () => "#" + new URLSearchParams(boxes.filter(chosen).map(box => [box.name, box.value]));
   const keep = () => history.replaceState(null, "", location.pathname + address());
+  const age = () => {
+    const old = result.childElementCount > 0 && answered !== address();
+    if (old && earlier.hidden) say("the answer below is to an earlier question");
+    earlier.hidden = !old;
+  };
   const say = words => { live.textContent = ""; live.textContent = words; };
 
   const post = async (path, signal) => {
@@ -17,25 +23,41 @@
     return response.json();
   };
 
-  // Puts what the server says into its places; a list that was open stays open.
-  const put = (place, html) => {
-    const open = place.querySelector("details")?.open;
-    place.innerHTML = html;
-    const details = place.querySelector("details");
-    if (open && details) details.open = true;
+  // Makes an element like another one and keeps what is the same in it: a list that is open stays open, a button keeps the focus.
+  const become = (old, other) => {
+    if (old.nodeName !== other.nodeName || old.nodeType !== Node.ELEMENT_NODE) {
+      if (!old.isEqualNode(other)) old.replaceWith(other);
+      return;
+    }
+    for (const { name } of [...old.attributes]) if (name !== "open" && !other.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of other.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    children(old, other);
+  };
+  const children = (old, other) => {
+    const fresh = [...other.childNodes];
+    while (old.childNodes.length > fresh.length) old.lastChild.remove();
+    fresh.forEach((node, k) => k < old.childNodes.length ? become(old.childNodes[k], node) : old.append(node));
+  };
+  // Puts what the server says into its places; where the focus was on what is gone, it goes to the box.
+  const put = (place, html, box) => {
+    const template = document.createElement("template"), inside = place.contains(document.activeElement);
+    template.innerHTML = html;
+    children(place, template.content);
+    if (inside && !place.contains(document.activeElement)) box.focus();
   };
   const show = parts => {
-    for (const box of ["f", "wrt", "claim", "variables"]) {
-      if (parts[box] === undefined) continue;
-      const place = document.getElementById("said-" + box);
-      if (place.innerHTML !== parts[box]) put(place, parts[box]);
-      document.getElementById(box).setAttribute("aria-invalid", String(place.querySelector(".trouble") !== null));
+    for (const name of ["f", "wrt", "claim", "variables", "spelled"]) {
+      if (parts[name] === undefined) continue;
+      const place = document.getElementById("said-" + name), box = document.getElementById(name);
+      put(place, parts[name], box ?? form.elements.f);
+      box?.setAttribute("aria-invalid", String(place.querySelector(".trouble") !== null));
     }
     if (parts.names !== undefined) document.getElementById("names").innerHTML = parts.names;
   };
 
   const read = async () => {
     clearTimeout(typed);
+    age();
     reading?.abort();
     const mine = reading = new AbortController();
     try {
@@ -52,6 +74,8 @@
     asking?.abort();
     const mine = asking = new AbortController();
     keep();
+    answered = address();
+    earlier.hidden = true;
     result.setAttribute("aria-busy", "true");
     say("checking");
     try {
@@ -70,6 +94,7 @@
       say(sentence.textContent);
     }
     if (mine === asking) result.setAttribute("aria-busy", "false");
+    age();
   };
 
   // graph.js looks for graphs once, when it is loaded: so it is loaded again for a new one.
@@ -87,6 +112,7 @@
 
   form.addEventListener("input", () => {
     clearTimeout(typed);
+    age();
     typed = setTimeout(() => { keep(); read(); }, WAIT);
   });
   form.addEventListener("submit", event => { event.preventDefault(); check(); });
@@ -137,6 +163,7 @@
     check();
     return true;
   };
+  answered = address();
   addEventListener("hashchange", open);
   if (!open() && filled().f) keep();
 })();

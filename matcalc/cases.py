@@ -139,7 +139,7 @@ def groups(rule: Subject, profile: Profile) -> list[Sizes]:
 
 def named_groups(rule: Subject) -> list[Sizes]:
     """All sizes equal to a whole number in the subject's code, or to a length that is fixed in its domains."""
-    fixed = [d.fixed for domain in rule.domains.values() for d in domain.dims if d.fixed in COUNTS]
+    fixed = [c for domain in rule.domains.values() for d in domain.dims if (c := d.fixed) is not None and c in COUNTS]
     named = list(dict.fromkeys([*fixed, *(int(c) for c in rule.constants if c in COUNTS)]))[:MORE_SIZES]
     return _distinct(sizes for sizes in (dict.fromkeys(symbols(rule), c) for c in named) if sizes and admitted(rule, sizes))
 

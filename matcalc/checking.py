@@ -10,8 +10,9 @@ of `jax.custom_vjp`, `jax.custom_jvp` or `torch.autograd.Function`.
 from __future__ import annotations
 
 import inspect
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from operator import is_
@@ -20,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from matcalc.array import is_array, kind, parts, reshape
+from matcalc.array import is_array, is_floating, kind, parts, reshape
 from matcalc.cases import Profile, draw, groups
-from matcalc.domain import Domain, near
+from matcalc.domain import Domain, Near, near
 from matcalc.oracle import autodiff, complex_step, frameworks
 from matcalc.property import FaultError, first_line
 from matcalc.rule import Linearization, unclaimed
@@ -37,6 +38,8 @@ CONSTANTS = (1e-3, 32.0)
 """Numbers in somebody's code that count: smaller ones keep denominators from zero and nobody's entries are as small, larger ones count
 iterations or stand for infinity. One and two are everywhere, as exponents and factors, and are special points in any case."""
 KINDS = ("grad", "jvp", "vjp", "jacobian", "hessian")
+NOUNS = {"grad": "gradient", "jacobian": "Jacobian", "hessian": "Hessian"}
+"What is claimed as arrays, and judged as maps; to these the verdict must not leave the words for maps."
 Function = Callable[..., Any]
 
 
@@ -73,7 +76,8 @@ def check(
 
     Each of `inputs` is the domain an argument of `f` is from (`real("n p")`, `positive_definite("n")`, `held(one_hot("k"))` for one
     that is not differentiated), or an array, which stands for "near here": nothing is assumed of it, not that it is symmetric, nor
-    that its entries are positive; an array of integers is held. `f` returns an array or a tuple of arrays.
+    that its entries are positive; an array of integers or truth values is held and handed on as it came, and `held` takes any other
+    array. `f` returns an array or a tuple of arrays.
 
     What is claimed, one or several of: `grad(*inputs)`, the gradient of a scalar; `jvp(*inputs, *tangents)`, shaped like the value;
     `vjp(*inputs, *cotangents)`, shaped like the inputs; `jacobian(*inputs)`, of shape value.shape + input.shape; `hessian(*inputs)`,
@@ -85,17 +89,19 @@ def check(
     """
     started = time.perf_counter()
     claims = {word: claim for word, claim in zip(KINDS, (grad, jvp, vjp, jacobian, hessian), strict=True) if claim is not None}
-    name = getattr(f, "__name__", type(f).__name__)
-    name = "f" if name == "<lambda>" else name
-    domains = _domains(f, inputs, name)
+    name, parameters = _signature(f)
+    domains = _domains(parameters, inputs, name)
     with quietly():
         made_of = _Parts.of(f, *claims.values())
-        library, agnostic = _library(f, domains, claims, made_of, name, seed)
+        kept = tuple(_kept(domain) for domain in domains.values())
+        library, traceable = _library(f, domains, claims, made_of, kept, name, seed)
         free = tuple(i for i, domain in enumerate(domains.values()) if not domain.held)
-        subjects = _subjects(f, tuple(claims.items()), library, free, name, made_of, agnostic=agnostic)
+        subjects = _subjects(f, tuple(claims.items()), library, free, name, made_of, kept, traceable=traceable)
         verdicts = [
-            examine(Claim(name, domains, *subject, made_of.constants), seed=seed, profile=profile, traced=traced, whole=False)
-            for subject, traced in subjects
+            _as_claimed(
+                examine(Claim(name, domains, *subject, made_of.constants), seed=seed, profile=profile, traced=traced, whole=False), noun
+            )
+            for noun, subject, traced in subjects
         ]
     worst = next((v for v in verdicts if not v.status.good), verdicts[0])
     return replace(worst, seconds=time.perf_counter() - started)
@@ -104,18 +110,31 @@ def check(
 # --- what is asked about -------------------------------------------------------------------------------------------------------
 
 
-def _domains(f: Function, inputs: tuple[Any, ...], name: str) -> dict[str, Domain]:
+def _signature(f: Function) -> tuple[str, list[str]]:
+    """The name of a function, or of the one that `functools.partial` binds, and those of its arguments, as far as they are known."""
+    function: Any = f
+    while isinstance(function, partial):
+        function = function.func
+    of_torch = frameworks.autograd_function(function)
+    name = getattr(of_torch or function, "__name__", type(function).__name__)
+    try:
+        arguments = inspect.signature(frameworks.forward_of(of_torch) if of_torch else f).parameters.values()
+        parameters = [p.name for p in arguments if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    except (TypeError, ValueError):
+        parameters = []
+    return "f" if name == "<lambda>" else name, parameters
+
+
+def _domains(parameters: list[str], inputs: tuple[Any, ...], name: str) -> dict[str, Domain]:
     """The domain of each argument, by the argument's own name where it has one."""
     if not inputs:
         raise TypeError(f'check({name}) needs the inputs of {name}: a domain such as real("n") or an array for each of its arguments')
-    try:
-        parameters = [p.name for p in inspect.signature(f).parameters.values() if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
-    except (TypeError, ValueError):
-        parameters = []
     names = parameters[: len(inputs)] if len(parameters) >= len(inputs) else [f"x{i}" for i in range(len(inputs))]
-    domains = {}
+    domains: dict[str, Domain] = {}
     for argument, given in zip(names, inputs, strict=True):
-        if isinstance(given, Domain):
+        if isinstance(given, Near):
+            domains[argument] = replace(given, centre=_as_numpy(given.centre))
+        elif isinstance(given, Domain):
             domains[argument] = given
         elif isinstance(given, float) or is_array(given):
             domains[argument] = near(_as_numpy(given))
@@ -134,11 +153,48 @@ def _as_numpy(x: Any) -> Any:
     return np.asarray(x.detach() if hasattr(x, "detach") else x)
 
 
-def _library(
-    f: Function, domains: dict[str, Domain], claims: dict[str, Function], made_of: _Parts, name: str, seed: int
-) -> tuple[str, bool]:
-    """The array library that `f` is written for, and whether it is code that JAX can trace all the same.
+@dataclass(frozen=True)
+class _Kept:
+    """A held array of integers or truth values, compared by its content."""
 
+    dtype: Any
+    shape: tuple[int, ...]
+    content: bytes
+
+    def array(self) -> Any:
+        """The array as it came, on NumPy."""
+        return np.frombuffer(self.content, self.dtype).reshape(self.shape).copy()
+
+
+def _kept(domain: Domain) -> _Kept | None:
+    """What a domain keeps from becoming floating-point numbers; None for all others."""
+    if not isinstance(domain, Near) or is_floating(domain.centre):
+        return None
+    return _Kept(domain.centre.dtype, domain.centre.shape, domain.centre.tobytes())
+
+
+def _as_they_came(arrays: Sequence[Any], kept: tuple[_Kept | None, ...]) -> tuple[Any, ...]:
+    """Inputs, and what follows them, with arrays of integers in the places of the numbers that stand for them."""
+    return (*(x if k is None else k.array() for x, k in zip(arrays, kept, strict=False)), *arrays[len(kept) :])
+
+
+def _given(function: Function, kept: tuple[_Kept | None, ...]) -> Function:
+    """The function as one that takes floating-point numbers alone: in the places of integers it is a constant of them."""
+    return (lambda *arrays: function(*_as_they_came(arrays, kept))) if any(kept) else function
+
+
+def _library(
+    f: Function,
+    domains: dict[str, Domain],
+    claims: dict[str, Function],
+    made_of: _Parts,
+    kept: tuple[_Kept | None, ...],
+    name: str,
+    seed: int,
+) -> tuple[str, bool]:
+    """The array library that `f` is written for, and whether JAX can push tangents through it, as far as anybody asks.
+
+    That is asked of NumPy code, which JAX may follow by chance, and of JAX code that carries its own derivative.
     It is the first of NumPy, JAX and PyTorch that it runs on, the one it answers with, or the one that a claim names.
     """
     probe = Claim(name, domains, lambda *_: Linearization(0.0, unclaimed, unclaimed), lambda *_: 0.0, mapped=False)
@@ -149,12 +205,12 @@ def _library(
     tried: dict[str, Exception] = {}
     lenders = [("NumPy", _as_it_is), ("JAX", autodiff.lent), *([("PyTorch", frameworks.lent_to_torch)] if frameworks.has_torch() else [])]
     if not claims:  # code may run on any library by chance; the one whose derivative it carries is meant
-        by_torch, by_jax = frameworks.may_carry(f), autodiff.without_custom_rule(f) is not None
-        lenders = [*lenders[2:], *lenders[:2]] if by_torch else lenders[1:2] if by_jax else lenders[:2]
+        by_torch, by_jax = "torch" in made_of.modules, autodiff.without_custom_rule(f) is not None
+        lenders = lenders[1:2] if by_jax else [*lenders[2:], *lenders[:2]] if by_torch else lenders[:2]
     for library, lent in lenders:
         try:
             with autodiff.double_precision():
-                value = (f if library == "NumPy" else lent(f))(*point)
+                value = _given(f if library == "NumPy" else lent(f), kept)(*point)
         except Exception as error:  # noqa: BLE001  (a function may do anything with arrays it was not written for)
             tried[library] = error
             continue
@@ -165,7 +221,10 @@ def _library(
             found = "JAX" if "jax" in named else "PyTorch" if "torch" in named else found
         _require_numbers(parts(value), name)
         _require_a_question(claims, found, parts(value), name)
-        return found, found == "NumPy" and autodiff.can_trace(f, point)
+        if found == "NumPy":
+            return found, autodiff.can_trace(_given(f, kept), point)
+        free = [i for i, domain in enumerate(domains.values()) if not domain.held]
+        return found, found == "JAX" and not claims and autodiff.has_forward(_given(autodiff.lent(f), kept), free, point)
     library, raised = next(iter(tried.items()))
     at = ", ".join(f"{k} of shape {x.shape}" for k, x in zip(domains, point, strict=True))
     raise TypeError(f"check({name}): {name} raises {type(raised).__name__} on {library} arrays ({at}): {first_line(raised)}")
@@ -216,20 +275,28 @@ class _Parts:
             if id(thing) in things:
                 continue
             things[id(thing)] = thing
-            if isinstance(thing, FunctionType):
+            if isinstance(thing, FunctionType) and not (thing.__module__ or "").startswith("matcalc."):
                 cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
                 named = [thing.__globals__[name] for name in autodiff.names(thing.__code__) if name in thing.__globals__]
                 waiting += [thing.__code__, *cells, *named]
             elif isinstance(thing, type) and thing.__module__.partition(".")[0] not in {*LIBRARIES, "builtins"}:
                 waiting += [getattr(method, "__func__", method) for method in vars(thing).values()]
-            elif isinstance(thing, (partial, MethodType)) or autodiff.without_custom_rule(thing) is not None:
-                waiting += [thing.func, *thing.args] if isinstance(thing, partial) else list(getattr(thing, "__dict__", {}).values())
+            elif isinstance(thing, partial):
+                waiting += [thing.func, *thing.args]
+            elif isinstance(thing, MethodType):
+                waiting += [thing.__func__, thing.__self__]
+            elif autodiff.without_custom_rule(thing) is not None:
+                waiting += list(vars(thing).values())
+            elif callable(thing) and (inner := _wrapped(thing)) is not None:
+                waiting.append(inner)
         return cls(tuple(things.values()))
 
     @property
     def modules(self) -> set[str]:
-        """The packages that are named in them."""
-        return {thing.__name__.partition(".")[0] for thing in self.things if isinstance(thing, ModuleType)}
+        """The packages that are named in them, those whose rules they carry included."""
+        named = {thing.__name__.partition(".")[0] for thing in self.things if isinstance(thing, ModuleType)}
+        by_jax = any(autodiff.without_custom_rule(thing) is not None for thing in self.things)
+        return named | ({"jax"} if by_jax else set()) | ({"torch"} if any(map(frameworks.may_carry, self.things)) else set())
 
     @property
     def constants(self) -> tuple[float, ...]:
@@ -252,6 +319,12 @@ class _Parts:
         return hash(tuple(map(id, self.things)))
 
 
+def _wrapped(thing: Any) -> Any:
+    """What `jax.jit` or the like was made of; None if it is a library's own or there is none."""
+    inner = getattr(thing, "__wrapped__", None)
+    return None if (getattr(inner, "__module__", None) or "").partition(".")[0] in LIBRARIES else inner
+
+
 @lru_cache(maxsize=16)
 def _subjects(
     f: Function,
@@ -260,31 +333,42 @@ def _subjects(
     free: tuple[int, ...],
     name: str,
     made_of: _Parts,
+    kept: tuple[_Kept | None, ...],
     *,
-    agnostic: bool,
-) -> list[tuple[tuple[Callable[..., Linearization[Any]], Function, bool], bool]]:
-    """(function, value, mapped) of each subject that the claims make, and whether JAX may differentiate its value.
+    traceable: bool,
+) -> list[tuple[str, tuple[Callable[..., Linearization[Any]], Function, bool], bool]]:
+    """(function, value, mapped) of each subject that the claims make, after what it is called, and whether JAX may differentiate its value.
 
     Kept from call to call, because JAX compiles once for each function object, but only as long as nothing in them is replaced.
     """
     del made_of
-    lent = {"NumPy": _as_it_is, "JAX": autodiff.lent, "PyTorch": frameworks.lent_to_torch}[library]
+    lender = {"NumPy": _as_it_is, "JAX": autodiff.lent, "PyTorch": frameworks.lent_to_torch}[library]
+
+    def lent(function: Function) -> Function:
+        return _given(lender(function), kept)
+
     value = lent(f)
     of = {word: lent(claim) for word, claim in claims}
     jax = library == "JAX"
-    mapped = jax or (library == "NumPy" and agnostic)
-    found: list[tuple[tuple[Callable[..., Linearization[Any]], Function, bool], bool]] = []
+    mapped = jax or (library == "NumPy" and traceable)
+    found: list[tuple[str, tuple[Callable[..., Linearization[Any]], Function, bool], bool]] = []
     for group in (("jvp", "vjp"), ("grad",), ("jacobian",)):
         together: dict[str, Function] = {word: of[word] for word in group if word in of}
         if together:
-            found.append(((_linearization(value, together, free, name), value, mapped), True))
+            found.append((NOUNS.get(group[0], ""), (_linearization(value, together, free, name), value, mapped), True))
     if not of:
         plain = autodiff.without_custom_rule(f) if jax else None
-        carried = autodiff.carried(f, free) if jax else frameworks.carried_by_torch(f, free)
-        found.append(((linearized(value, *carried), lent(plain) if plain else value, jax), plain is not None))
+        push, pull = autodiff.carried(f, free, with_forward=traceable) if jax else frameworks.carried_by_torch(f, free)
+        carried = linearized(value, _pair_given(push, kept) if push else None, _pair_given(pull, kept))
+        found.append(("", (carried, lent(plain) if plain else value, jax), plain is not None))
     if "hessian" in of:
-        found.append(_hessian(f, value, of, library, free, name))
+        found.append((NOUNS["hessian"], *_hessian(f, value, of, library, free, kept, name)))
     return found
+
+
+def _pair_given(derivative: Function, kept: tuple[_Kept | None, ...]) -> Function:
+    """The same as `_given` for a derivative that takes all inputs and all directions."""
+    return (lambda inputs, directions: derivative(_as_they_came(inputs, kept), directions)) if any(kept) else derivative
 
 
 def _as_it_is(function: Function) -> Function:
@@ -292,7 +376,9 @@ def _as_it_is(function: Function) -> Function:
     return lambda *arrays: function(*arrays)  # noqa: PLW0108  (a new object is what is wanted)
 
 
-def _linearization(value: Function, of: dict[str, Function], free: tuple[int, ...], name: str) -> Callable[..., Linearization[Any]]:
+def _linearization(
+    value: Function, of: dict[str, Function], free: tuple[int, ...], name: str, noun: str = NOUNS["jacobian"]
+) -> Callable[..., Linearization[Any]]:
     """What is claimed in one of the spellings that `check` takes, as value, jvp and vjp."""
 
     def function(*inputs: Any) -> Linearization[Any]:
@@ -301,10 +387,14 @@ def _linearization(value: Function, of: dict[str, Function], free: tuple[int, ..
         vjp: Function = unclaimed
         if "grad" in of:
             gradients = frameworks.as_tuple(of["grad"](*inputs))
+            if len(gradients) != len(free):
+                raise FaultError(
+                    "shape", f"{name}: its gradient must be {_arrays(len(free))}, one for each input, but {len(gradients)} came"
+                )
             vjp = lambda u: tuple(u * g for g in gradients)  # noqa: E731
         if "jacobian" in of:
             jvp, vjp = _maps(
-                _matrices(frameworks.as_tuple(of["jacobian"](*inputs)), parts(y), [inputs[i] for i in free], name), y, inputs, free
+                _matrices(frameworks.as_tuple(of["jacobian"](*inputs)), parts(y), [inputs[i] for i in free], name, noun), y, inputs, free
             )
         if "vjp" in of:
             vjp = lambda *cotangents: frameworks.as_tuple(of["vjp"](*inputs, *cotangents))  # noqa: E731
@@ -321,19 +411,23 @@ def _pushed(answer: Any, y: Any) -> Any:
     return answers[-1] if not isinstance(y, tuple) and len(answers) == 2 else answers
 
 
-def _matrices(jacobians: tuple[Any, ...], values: tuple[Any, ...], inputs: list[Any], name: str) -> list[Any]:
+def _arrays(count: int) -> str:
+    return f"{count} array" if count == 1 else f"{count} arrays"
+
+
+def _matrices(jacobians: tuple[Any, ...], values: tuple[Any, ...], inputs: list[Any], name: str, noun: str) -> list[Any]:
     """The Jacobian with respect to each input as a matrix: an entry of the value a row."""
     if len(values) != 1:
         raise FaultError("shape", f"{name}: jacobian= is for a value of one array, but it has {len(values)}; use vjp=")
     if len(jacobians) != len(inputs):
-        raise FaultError("shape", f"{name}: its jacobian has {len(jacobians)} arrays, but must have {len(inputs)}, one for each input")
+        raise FaultError("shape", f"{name}: its {noun} must be {_arrays(len(inputs))}, one for each input, but {len(jacobians)} came")
     matrices: list[Any] = []
     (value,) = values
     rows: tuple[int, ...] = np.shape(value)
     for J, x in zip(jacobians, inputs, strict=True):
         wanted = (*rows, *x.shape)
         if np.shape(J) != wanted:
-            raise FaultError("shape", f"{name}: its jacobian has shape {np.shape(J)}, but must have shape {wanted}, value before input")
+            raise FaultError("shape", f"{name}: its {noun} has shape {np.shape(J)}, but must have shape {wanted}, value before input")
         matrices.append(reshape(J, (int(np.prod(rows)), int(np.prod(x.shape)))))
     return matrices
 
@@ -352,7 +446,15 @@ def _maps(matrices: list[Any], y: Any, inputs: tuple[Any, ...], free: tuple[int,
     return jvp, vjp
 
 
-def _hessian(f: Function, value: Function, of: dict[str, Function], library: str, free: tuple[int, ...], name: str) -> tuple[Any, bool]:
+def _hessian(
+    f: Function,
+    value: Function,
+    of: dict[str, Function],
+    library: str,
+    free: tuple[int, ...],
+    kept: tuple[_Kept | None, ...],
+    name: str,
+) -> tuple[Any, bool]:
     """The Hessian as the Jacobian of the gradient: of the one that is claimed too, or of that which the library itself finds."""
     if len(free) != 1:
         raise ValueError(f"check({name}): hessian= is for one differentiated input, but {len(free)} came; hold the others")
@@ -360,11 +462,54 @@ def _hessian(f: Function, value: Function, of: dict[str, Function], library: str
     if "grad" in of:
         gradient, traced = of["grad"], True
     elif library == "JAX":
-        pull = autodiff.lent(autodiff.reverse(f, free), compiled=True)
+        pull = _pair_given(autodiff.lent(autodiff.reverse(f, free), compiled=True), kept)
         gradient, traced = (lambda *inputs: pull(inputs, (np.ones(()),))[0]), True
     elif library == "PyTorch":
-        pull = frameworks.carried_by_torch(f, free)[1]
+        pull = _pair_given(frameworks.carried_by_torch(f, free)[1], kept)
         gradient, traced = (lambda *inputs: pull(inputs, (np.ones(()),))[0]), False
     else:
         gradient, traced = (lambda *inputs: complex_step.gradient(value, inputs, which)), False
-    return (_linearization(gradient, {"jacobian": of["hessian"]}, free, name), gradient, library == "JAX"), traced
+    return (_linearization(gradient, {"jacobian": of["hessian"]}, free, name, NOUNS["hessian"]), gradient, library == "JAX"), traced
+
+
+# --- what is said of it ---------------------------------------------------------------------------------------------------------
+
+
+def _as_claimed(verdict: Verdict, noun: str) -> Verdict:
+    """The verdict in the words of the claim: who gave a gradient, a Jacobian or a Hessian has said nothing of jvp and vjp."""
+    if not noun:
+        return verdict
+    name, of_it = re.escape(verdict.rule), f"the {noun} of {verdict.rule}"
+    gradient = "the gradient with respect to"
+    words = [
+        (rf"the (?:jvp or the vjp|jvp|vjp) of {name}(?! is not the adjoint)", of_it),
+        (rf"\b{name}\.(?:jvp|vjp)\b", of_it),
+        (r"\bits (?:jvp|vjp)\b", f"its {noun}"),
+        (r"the vjp with the tangent", f"the {noun} with the tangent"),
+    ]
+    if noun != NOUNS["grad"]:
+        words += [
+            (rf"each of the jvp(?:(?:,| and) {gradient} \w+)+", f"the {noun}"),
+            (r"the gradient(s?) with respect to", rf"the {noun}\1 with respect to"),
+            (r"the inner product of", "the inner product of the cotangent and"),
+            (r"the jvp", f"the {noun} along a tangent"),
+        ]
+    if noun == NOUNS["hessian"]:
+        words.append((r"the value", "the gradient"))
+
+    def said(sentence: str) -> str:
+        for pattern, word in words:
+            sentence = re.sub(pattern, word, sentence)
+        return sentence
+
+    example = verdict.counterexample
+    if example:
+        worst = replace(example.worst, of=said(example.worst.of)) if example.worst else None
+        example = replace(example, compared=said(example.compared), worst=worst)
+    return replace(
+        verdict,
+        reason=said(verdict.reason),
+        evidence=tuple(replace(e, note=said(e.note)) for e in verdict.evidence),
+        explanations=tuple(replace(e, sentence=said(e.sentence), of=said(e.of)) for e in verdict.explanations),
+        counterexample=example,
+    )

@@ -23,6 +23,7 @@ from matcalc.array import (
     eye,
     flip,
     inv,
+    is_array,
     is_floating,
     largest,
     mean,
@@ -70,6 +71,8 @@ class Dimension:
 
 def _dimensions(text: str) -> tuple[Dimension, ...]:
     """`"n p"`, `"n>=2"`, `"3 n"` as dimensions."""
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (who asks may run no type checker)
+        raise TypeError(f'dimensions are words such as "n", "n p" or "3", but {text!r} came')
     dimensions = []
     for word in text.split():
         match = re.fullmatch(r"(\d+)|([A-Za-z]\w*)(?:>=(\d+))?", word)
@@ -77,6 +80,14 @@ def _dimensions(text: str) -> tuple[Dimension, ...]:
             raise ValueError(f'a dimension is a name, a number, or a name with its least size like "n>=2", but {word!r} came')
         dimensions.append(Dimension(match[1] or match[2], int(match[3] or 0)))
     return tuple(dimensions)
+
+
+def _square(text: str) -> tuple[Dimension, ...]:
+    """`"n"` as the dimensions of a square matrix."""
+    dimensions = _dimensions(text)
+    if len(dimensions) != 1:
+        raise ValueError(f'a square matrix has a single size such as "n", but {text!r} came')
+    return dimensions * 2
 
 
 @dataclass(frozen=True)
@@ -95,13 +106,16 @@ class Domain:
     least: ClassVar[int] = 0
     tangent_only: ClassVar[bool] = False
     "Whether a gradient must itself lie in the tangent space (a triangle that is not read gets exact zeros)."
-    discrete: ClassVar[bool] = False
-    "Whether points are isolated from each other: labels, signs."
 
     def __str__(self) -> str:
         kinds = {0: "number", 1: "vector", 2: "matrix"}
         size = " x ".join(d.name for d in self.dims)
         return f"{self.word} {kinds.get(len(self.dims), 'array')}" + (f" ({size})" if size else "") + (", held" if self.held else "")
+
+    @property
+    def discrete(self) -> bool:
+        """Whether points are isolated from each other: labels, signs."""
+        return False
 
     @property
     def latex(self) -> str:
@@ -528,8 +542,11 @@ class OneHot(Domain):
     """Class labels as vectors with a single one (along the last axis)."""
 
     word: ClassVar[str] = "one-hot"
-    discrete: ClassVar[bool] = True
     least: ClassVar[int] = 1
+
+    @property
+    def discrete(self) -> bool:
+        return True
 
     @property
     def latex(self) -> str:
@@ -551,7 +568,10 @@ class Signs(Domain):
     """Arrays of -1 and 1."""
 
     word: ClassVar[str] = "sign"
-    discrete: ClassVar[bool] = True
+
+    @property
+    def discrete(self) -> bool:
+        return True
 
     @property
     def latex(self) -> str:
@@ -994,6 +1014,11 @@ class Near(Domain):
         return self is other
 
     @property
+    def discrete(self) -> bool:
+        """A held array of whole numbers stays as it is: they may be labels, counts or places."""
+        return self.held and bool((self.centre // 1 == self.centre).all())
+
+    @property
     def latex(self) -> str:
         return r"\text{near the given array}"
 
@@ -1032,9 +1057,13 @@ def near(centre: Any) -> Domain:
     return Near(_dimensions(dims), held=not floating, centre=centre * 1.0 if floating else centre)
 
 
-def held(domain: Domain) -> Domain:
-    """The same set, for an input that is not differentiated."""
-    return replace(domain, held=True)
+def held(domain: Any) -> Domain:
+    """The same set, for an input that is not differentiated; an array stands for itself."""
+    if isinstance(domain, Domain):
+        return replace(domain, held=True)
+    if is_array(domain):
+        return replace(near(domain), held=True)
+    raise TypeError(f'held takes a domain such as real("n") or an array, but a {type(domain).__name__} came')
 
 
 def scaled(scale: float, domain: Domain) -> Domain:
@@ -1091,22 +1120,22 @@ def signs(dims: str = "") -> Domain:
 
 def symmetric(n: str) -> Domain:
     """Symmetric matrices."""
-    return Symmetric(_dimensions(f"{n} {n}"))
+    return Symmetric(_square(n))
 
 
 def simple_spectrum(n: str) -> Domain:
     """Symmetric matrices with distinct eigenvalues."""
-    return SimpleSpectrum(_dimensions(f"{n} {n}"))
+    return SimpleSpectrum(_square(n))
 
 
 def positive_definite(n: str) -> Domain:
     """Symmetric positive definite matrices."""
-    return PositiveDefinite(_dimensions(f"{n} {n}"))
+    return PositiveDefinite(_square(n))
 
 
 def invertible(n: str) -> Domain:
     """Invertible square matrices, of both signs of the determinant."""
-    return FullRank(_dimensions(f"{n} {n}"))
+    return FullRank(_square(n))
 
 
 def full_rank(dims: str) -> Domain:
@@ -1126,17 +1155,17 @@ def distinct_singular_values(dims: str) -> Domain:
 
 def lower_triangular(n: str) -> Domain:
     """Lower triangular matrices with positive diagonal."""
-    return LowerTriangular(_dimensions(f"{n} {n}"))
+    return LowerTriangular(_square(n))
 
 
 def upper_triangular(n: str) -> Domain:
     """Upper triangular matrices with positive diagonal."""
-    return UpperTriangular(_dimensions(f"{n} {n}"))
+    return UpperTriangular(_square(n))
 
 
 def skew_symmetric(n: str) -> Domain:
     """Skew-symmetric matrices."""
-    return Skew(_dimensions(f"{n} {n}"))
+    return Skew(_square(n))
 
 
 def orthonormal(dims: str) -> Domain:
@@ -1146,14 +1175,14 @@ def orthonormal(dims: str) -> Domain:
 
 def contraction(n: str) -> Domain:
     """Square matrices of spectral norm below one half."""
-    return Contraction(_dimensions(f"{n} {n}"))
+    return Contraction(_square(n))
 
 
 def dominant_columns(n: str) -> Domain:
     """Matrices with strictly diagonally dominant columns."""
-    return DominantColumns(_dimensions(f"{n} {n}"))
+    return DominantColumns(_square(n))
 
 
 def real_spectrum(n: str) -> Domain:
     """Matrices with real, distinct eigenvalues."""
-    return RealSpectrum(_dimensions(f"{n} {n}"))
+    return RealSpectrum(_square(n))

@@ -257,15 +257,17 @@ def _as_numbers(name: str, word: str, answer: Any) -> Floats:
 def _require_shapes(name: str, labels: Sequence[str], arrays: Sequence[Any], shapes: Sequence[tuple[int, ...]], where: str) -> None:
     if len(arrays) != len(shapes):
         what = labels[0] if len(set(labels)) == 1 and labels[0].startswith("its") else "its vjp"
-        raise FaultError("shape", f"{name}: {what} has {len(arrays)} arrays{where}, but must have {len(shapes)}")
+        raise FaultError(
+            "shape", f"{name}: {what} has {len(arrays)} array{'' if len(arrays) == 1 else 's'}{where}, but must have {len(shapes)}"
+        )
     for label, array, shape in zip(labels, arrays, shapes, strict=True):
         if array.shape != tuple(shape):
             raise FaultError("shape", f"{name}: {label} has shape {array.shape}{where}, but must have shape {tuple(shape)}")
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message: what fits into a sentence."""
-    return str(error).partition("\n")[0] or "no message"
+    """The first line of an error's message, without its full stop: what fits into a sentence."""
+    return str(error).partition("\n")[0].rstrip(".") or "no message"
 
 
 # --- comparing -----------------------------------------------------------------------------------------------------------------

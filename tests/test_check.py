@@ -15,7 +15,7 @@ import pytest
 import matcalc
 from matcalc.cases import Profile
 from matcalc.checking import _Parts  # pyright: ignore[reportPrivateUsage]
-from matcalc.domain import held, invertible, one_hot, positive, positive_definite, punctured, real, simplex
+from matcalc.domain import held, invertible, nonzero, one_hot, positive, positive_definite, punctured, real, signs, simplex
 from matcalc.oracle import complex_step, differences
 from matcalc.verdict import Status
 
@@ -42,6 +42,10 @@ def cubes(x: Any) -> Any:
 
 def jax_logdet(K: Any) -> Any:
     return jnp.linalg.slogdet(K)[1]
+
+
+def remembering_none(x: Any) -> Any:
+    return np.random.default_rng().standard_normal() * x
 
 
 RIGHT: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
@@ -171,6 +175,143 @@ def test_the_derivative_that_a_function_carries() -> None:
     assert matcalc.check(cube, real("n")).status.good
 
 
+def unit(wrong: float) -> Any:
+    """The direction of x, with its vjp, which is right where nothing is wrong."""
+
+    @jax.custom_vjp
+    def unit_vector(x: Any) -> Any:
+        return x / jnp.linalg.norm(x)
+
+    def forth(x: Any) -> Any:
+        r = jnp.linalg.norm(x)
+        return x / r, (x / r, r)
+
+    unit_vector.defvjp(forth, lambda kept, g: ((g - (1 + wrong) * kept[0] * (kept[0] @ g)) / kept[1],))
+    return unit_vector
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def power_sum(x: Any, k: int) -> Any:
+    return jnp.sum(x**k)
+
+
+power_sum.defvjp(lambda x, k: (power_sum(x, k), x), lambda k, x, u: (u * (k if k < 4 else 2) * x ** (k - 1),))
+
+INSIDE: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "in a lambda": (lambda wrong: lambda x: unit(wrong)(x), (punctured("n"),)),
+    "in a loss": (lambda wrong: lambda x, w: jnp.sum(w * unit(wrong)(x)), (punctured("n"), real("n"))),
+    "in jit": (lambda wrong: jax.jit(unit(wrong)), (punctured("n"),)),
+    "in vmap": (lambda wrong: jax.vmap(unit(wrong)), (nonzero("m n"),)),
+    "in partial": (lambda wrong: partial(power_sum, k=4 if wrong else 3), (real("n"),)),
+}
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_custom_vjp_is_judged_wherever_it_stands(name: str) -> None:
+    """There is no forward mode through it, so no jvp is claimed; differences judge the vjp."""
+    make, domains = INSIDE[name]
+    right, wrong = (matcalc.check(make(by), *domains, profile=FEW) for by in (0.0, 1e-3))
+    assert right.status is Status.VERIFIED, str(right)
+    assert not {"jvp", "adjoint"} & {e.property for e in right.evidence if e.cases}
+    assert wrong.status is Status.REFUTED
+    assert wrong.reason.startswith("the vjp of"), wrong.reason
+
+
+def test_a_custom_rule_that_raises_is_refuted_wherever_it_stands() -> None:
+    def refuse(*_: Any) -> Any:
+        raise ValueError("no derivative, please")
+
+    @jax.custom_jvp
+    def cube(x: Any) -> Any:
+        return x**3
+
+    cube.defjvp(refuse)
+    for f in (cube, lambda X: cube(X), custom(refuse), lambda X: custom(refuse)(X)):
+        assert "no derivative, please" in matcalc.check(f, real("n n"), profile=FEW).reason
+
+
+def logistic_gradient(Z: Any, y: Any) -> Any:
+    G = np.exp(Z - Z.max(axis=1, keepdims=True))
+    G /= G.sum(axis=1, keepdims=True)
+    G[np.arange(3), y.astype(int)] -= 1
+    return G
+
+
+def logistic(Z: Any, y: Any) -> Any:
+    return np.sum(np.log(np.exp(Z).sum(axis=1))) - np.sum(Z[np.arange(3), y])
+
+
+def jax_logistic(Z: Any, y: Any) -> Any:
+    assert isinstance(y, jax.Array)
+    return -jnp.sum(jnp.take_along_axis(jax.nn.log_softmax(Z, axis=1), y[:, None], axis=1))
+
+
+def torch_logistic(Z: Any, y: Any) -> Any:
+    torch = pytest.importorskip("torch")
+    return torch.nn.functional.cross_entropy(Z, y, reduction="sum")
+
+
+LABELS = np.array([0, 2, 1])
+LOSSES = {"NumPy": logistic, "NumPy, cast": lambda Z, y: logistic(Z, y.astype(int)), "JAX": jax_logistic, "PyTorch": torch_logistic}
+
+
+def by_torch(Z: Any, y: Any) -> Any:
+    torch = pytest.importorskip("torch")
+    return torch.softmax(Z, 1) - torch.nn.functional.one_hot(y, 4)
+
+
+@pytest.mark.parametrize("library", LOSSES)
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
+def test_labels_reach_a_function_as_they_came(library: str, dtype: Any) -> None:
+    """They are places in an array: a moved one, or a floating-point one, is none."""
+    y = LABELS.astype(np.int64 if library == "PyTorch" else dtype)
+    gradient = by_torch if library == "PyTorch" else lambda Z, y: logistic_gradient(np.array(Z), np.asarray(y))
+    right = matcalc.check(LOSSES[library], real("3 4"), y, grad=gradient, profile=FEW)
+    assert right.status is Status.VERIFIED, str(right)
+    wrong = matcalc.check(LOSSES[library], real("3 4"), y, grad=lambda Z, y: gradient(Z, y) * 1.001, profile=FEW)
+    assert wrong.status is Status.REFUTED
+    assert wrong.counterexample is not None
+
+
+def test_a_carried_derivative_and_a_hessian_may_hang_on_labels() -> None:
+    @jax.custom_vjp
+    def chosen(x: Any, y: Any) -> Any:
+        return jnp.sum(x[y] ** 2)
+
+    chosen.defvjp(
+        lambda x, y: (chosen(x, y), (x, y)), lambda kept, g: (jnp.zeros_like(kept[0]).at[kept[1]].add(2 * g * kept[0][kept[1]]), None)
+    )
+    assert matcalc.check(chosen, real("4"), LABELS, profile=FEW).status.good
+    assert matcalc.check(lambda x, y: chosen(x, y), real("4"), LABELS, profile=FEW).status.good
+    diagonal = np.diag([2.0, 2, 2, 0])
+    for f in (lambda x, y: jnp.sum(x[y] ** 2), lambda x, y: np.sum(x[y] ** 2)):
+        assert matcalc.check(f, real("4"), LABELS, hessian=lambda x, y: diagonal, profile=FEW).status.good
+        assert matcalc.check(f, real("4"), LABELS, hessian=lambda x, y: 2 * diagonal, profile=FEW).status is Status.REFUTED
+
+
+def test_a_mask_stays_a_mask() -> None:
+    mask = np.array([True, False, True])
+    for f in (lambda x, m: np.sum(x[m] ** 2), lambda x, m: jnp.sum(jnp.where(m, x, 0) ** 2)):
+        assert matcalc.check(f, real("3"), mask, grad=lambda x, m: np.where(m, 2 * np.asarray(x), 0), profile=FEW).status.good
+
+
+@pytest.mark.parametrize(
+    ("labels", "usual"),
+    [(held(one_hot("n 3")), {0.0, 1.0}), (held(signs("n 3")), {-1.0, 1.0}), (held(np.array([[0.0, 2, 5]])), {0.0, 2.0, 5.0})],
+    ids=["one-hot", "signs", "whole numbers"],
+)
+@pytest.mark.parametrize("wrong", [0.0, 1e-11, 1e-3])
+def test_labels_are_never_moved(labels: Any, usual: set[float], wrong: float) -> None:
+    seen: set[float] = set()
+
+    def f(x: Any, y: Any) -> Any:
+        seen.update(np.asarray(y).ravel().tolist())
+        return float(np.sum(x**2))
+
+    assert matcalc.check(f, real("2"), labels, grad=lambda x, _: 2 * x * (1 + wrong), profile=FEW).status.good == (wrong == 0)
+    assert seen <= usual | {-0.0}
+
+
 def test_a_torch_function() -> None:
     torch = pytest.importorskip("torch")
 
@@ -192,6 +333,63 @@ def test_a_torch_function() -> None:
     assert matcalc.check(function(0.0), real("n n")).status.good
     assert matcalc.check(function(1e-6), real("n n")).status is Status.REFUTED
     assert matcalc.check(function(0.0), torch.randn(3, 3, dtype=torch.float64, requires_grad=True)).status.good
+
+
+def test_a_function_is_called_by_its_own_name() -> None:
+    """Not `partial`, nor `apply`; and so are the arguments of a `torch.autograd.Function`, with and without a context of its own."""
+    assert matcalc.check(partial(power_sum, k=3), real("n"), profile=FEW).rule == "power_sum"
+    torch = pytest.importorskip("torch")
+
+    class Halved(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, X: Any, b: Any) -> Any:
+            ctx.save_for_backward(X, b)
+            return (X * b).sum() / 2
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            X, b = ctx.saved_tensors
+            return g * (0 * X + b) / 2, g * X.sum(0) / 2
+
+    class Kept(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(X: Any, b: Any) -> Any:
+            return (X * b).sum() / 2
+
+        backward = Halved.backward
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+            del output
+            ctx.save_for_backward(*inputs)
+
+    apply = Halved.apply
+    for f, name in ((Halved.apply, "Halved"), (Kept.apply, "Kept"), (lambda X, b: apply(X, b), "f")):
+        verdict = matcalc.check(f, real("m 2"), real("2"), profile=FEW)
+        assert verdict.status.good, str(verdict)
+        assert (verdict.rule, *verdict.inputs) == (name, "X", "b")
+
+
+SPOKEN: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "gradient": (cubes, {"grad": lambda x: 2 * x**2}, "the gradient of cubes is not what JAX reverse gives"),
+    "Jacobian": (np.exp, {"jacobian": lambda x: 2 * np.diag(np.exp(x))}, "the Jacobian of exp is not what"),
+    "Hessian": (cubes, {"hessian": lambda x: np.diag(3 * x)}, "the Hessian of cubes is not what"),
+    "state": (cubes, {"grad": remembering_none}, "the gradient of cubes gives another answer"),
+    "count": (cubes, {"grad": lambda x: (x, x)}, "its gradient must be 1 array, one for each input, but 2 came"),
+    "Hessian's shape": (cubes, {"hessian": lambda x: 6 * x}, "its Hessian has shape (3,), but must have shape (3, 3)"),
+    "shape": (cubes, {"grad": lambda x: 3 * x[:, None] ** 2}, "the gradient with respect to x has shape (3, 1) at n = 3"),
+}
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+def test_a_verdict_speaks_of_what_was_claimed(name: str) -> None:
+    """Not of a jvp or vjp, where nobody gave one; and it says nothing twice."""
+    f, claims, said = SPOKEN[name]
+    text = str(matcalc.check(f, real("n"), **claims, profile=FEW))
+    assert said in text
+    assert not re.search(r"\b(jvp|vjp)\b", text), text
+    if name != "state":
+        assert len(re.findall("must have|must be", text)) <= 2, text
 
 
 @pytest.mark.parametrize(
@@ -460,6 +658,69 @@ def test_what_is_wrong_at_few_points_or_sizes_is_refuted(name: str) -> None:
     f, domains, word, right, wrong = SELDOM[name]
     assert matcalc.check(f, *domains, **{word: right}).status.good
     assert matcalc.check(f, *domains, **{word: wrong}).status is Status.REFUTED
+
+
+@pytest.mark.parametrize(("factor", "good"), [(1.0, True), (1.5, False)])
+def test_smaller_steps_have_a_say_where_a_function_saturates(factor: float, *, good: bool) -> None:
+    """Its slope is one from a millionth on, to both sides of zero, and at all steps that are taken at first."""
+
+    def f(x: Any) -> Any:
+        return np.sum(x + np.tanh(1e7 * x) - np.tanh(1e9 * x))
+
+    def bell(u: Any) -> Any:
+        return np.cosh(np.minimum(np.abs(u), 300)) ** -2.0
+
+    verdict = matcalc.check(f, real("n"), grad=lambda x: 1 + 1e7 * bell(1e7 * x) - factor * 1e9 * bell(1e9 * x))
+    assert verdict.status is (Status.VERIFIED if good else Status.REFUTED)
+
+
+def test_a_jvp_alone_is_asked_about_again_too() -> None:
+    assert matcalc.check(lambda X: X @ X @ X, real("n n"), jvp=lambda X, dX: 3 * X * X * dX).status is Status.REFUTED
+
+
+def test_a_kink_is_not_hidden_by_those_of_the_other_sign() -> None:
+    """With all else zero, three rectifiers bend one way and one bends little the other; random pairs of tangents did not show it."""
+
+    def _relu_network(W: Any, b: Any, v: Any, x: Any) -> Any:
+        return v @ np.maximum(W @ x + b, 0)
+
+    def gradient(W: Any, b: Any, v: Any, x: Any) -> Any:
+        z = W @ x + b
+        d = v * (z > 0)
+        return np.outer(d, x), d, np.maximum(z, 0)
+
+    assert matcalc.check(_relu_network, real("n p"), real("n"), real("n"), held(real("p")), grad=gradient, seed=0).status.good
+
+
+def kalman(a: Any, q: Any, r: Any, y: Any) -> Any:
+    m, P, total = 0.0, 1.0, 0.0
+    for observed in y:
+        m, P = a * m, a * a * P + q
+        S, v = P + r, observed - m
+        total = total + 0.5 * (np.log(S) + v * v / S)
+        K = P / S
+        m, P = m + K * v, (1 - K) * P
+    return total
+
+
+def kalman_gradient(a: Any, q: Any, r: Any, y: Any, half: float = 0.5) -> Any:
+    m, P, dm, dP, total = 0.0, 1.0, np.zeros(3), np.zeros(3), np.zeros(3)
+    of_a, of_q, of_r = np.eye(3)
+    for observed in y:
+        dm, dP = a * dm + of_a * m, a * a * dP + 2 * a * P * of_a + of_q
+        m, P = a * m, a * a * P + q
+        S, v, dS = P + r, observed - m, dP + of_r
+        total = total + half * (dS / S - v * v / S**2 * dS) - v * dm / S
+        K, dK = P / S, dP / S - P * dS / S**2
+        m, dm, P, dP = m + K * v, dm + dK * v - K * dm, (1 - K) * P, (1 - K) * dP - dK * P
+    return tuple(total)
+
+
+@pytest.mark.parametrize("seed", [3, 4])
+def test_digits_that_jax_loses_too_are_no_mistake(seed: int) -> None:
+    domains = (real(), positive(), positive(), held(real("n")))
+    assert matcalc.check(kalman, *domains, grad=kalman_gradient, seed=seed).status.good
+    assert matcalc.check(kalman, *domains, grad=partial(kalman_gradient, half=1.0), seed=seed).status is Status.REFUTED
 
 
 def test_the_numbers_of_the_code_are_found_wherever_they_stand() -> None:

@@ -548,6 +548,7 @@ def a_layer(wrong: Callable[..., Map]) -> Any:
         differentiated = ("X", "W", "b")
         mapped = False
         strict = False
+        constants: ClassVar[tuple[float, ...]] = ()
 
         @staticmethod
         def function(X: Any, W: Any, b: Any) -> Linearization[Any]:

@@ -105,3 +105,32 @@ def test_held_domains_say_so() -> None:
     """`held` keeps the set and marks the input."""
     assert str(d.held(d.positive("n"))) == "positive vector (n), held"
     assert d.positive("n").latex == r"\mathbb{R}_{>0}^{n}"
+
+
+def test_an_array_may_be_held() -> None:
+    """Arrays of integers are, and others on request; whole numbers are not moved, whatever their type."""
+    assert d.near(np.arange(3)).held
+    assert not d.near(np.ones(3)).held
+    for x in (np.ones(3), np.arange(3), np.array([True, False])):
+        domain = d.held(x)
+        assert domain.held
+        assert domain.discrete
+        assert np.array_equal(domain.point(np.ones(x.shape)), x)
+    assert not d.held(np.array([0.5])).discrete
+    assert not d.near(np.ones(3)).discrete
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        (lambda: d.held(3), r'held takes a domain such as real\("n"\) or an array, but a int came'),
+        (lambda: d.real(3), r'dimensions are words such as "n", "n p" or "3", but 3 came'),  # type: ignore[arg-type]
+        (lambda: d.positive_definite("n p"), "a square matrix has a single size such as \"n\", but 'n p' came"),
+        (lambda: d.skew_symmetric(""), "a square matrix has a single size such as \"n\", but '' came"),
+        (lambda: d.invertible(3), 'dimensions are words such as "n", "n p" or "3", but 3 came'),  # type: ignore[arg-type]
+    ],
+)
+def test_a_domain_that_makes_no_sense_is_refused_in_one_sentence(wrong: Any, sentence: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=sentence) as raised:
+        wrong()
+    assert "\n" not in str(raised.value)

@@ -61,10 +61,15 @@ def explain(subject: Subject, seen: Sequence[tuple[Seen, Answers]]) -> tuple[Exp
 def explain_shape(subject: Subject, seen: Sequence[Seen]) -> tuple[Explanation, ...]:
     """What is wrong with a gradient or jvp of the wrong shape: a sum that was not taken, a transpose, an axis too many.
 
-    For a derivative of which `property.ask` says that its shape is wrong, so that nothing else can be compared.
+    For a derivative of which `property.ask` says that its shape is wrong, so that nothing else can be compared. One way that mends it
+    at all sizes is told alone; else, the ways at the first size at which it must be mended.
     """
     with np.errstate(all="ignore"):
-        return told([finding for one in seen for finding in misshapen(subject, one)])
+        by_size = [found for one in seen if (found := list(misshapen(subject, one)))]
+    ways = [{(f.of, f.sentence.partition(": ")[2]) for f in found} for found in by_size]
+    everywhere = set[tuple[str, str]]().union(*ways).intersection(*ways)
+    first = by_size[0] if by_size else []
+    return told([f for f in first if (f.of, f.sentence.partition(": ")[2]) in everywhere] or first)
 
 
 def _findings(subject: Subject, claim: Claim, known: Jacobians) -> list[Finding]:

@@ -33,9 +33,7 @@ def misshapen(subject: Subject, one: Seen) -> Iterator[Finding]:
         if word == "jvp":
             names = ["the jvp"] * len(shapes) if len(shapes) == 1 else [f"array {k + 1} of the jvp" for k in range(len(shapes))]
         if len(answer) != len(shapes):
-            noun = "array" if len(answer) == 1 else "arrays"
-            yield Finding("shape", f"{{of}} has {len(answer)} {noun}, but must have {len(shapes)}", f"the {word}", 0.0, 1.0, fits=True)
-            continue
+            continue  # the reason of the verdict says so
         oracle = one.autodiff
         for k, (got, shape) in enumerate(zip(answer, shapes, strict=True)):
             if got.shape != tuple(shape):

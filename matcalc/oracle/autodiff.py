@@ -127,14 +127,15 @@ def forward(function: Callable[..., Any], free: Sequence[int]) -> Callable[..., 
 def lent(function: Callable[..., Any], *, compiled: bool = False) -> Callable[..., Any]:
     """A function of JAX arrays as one of NumPy arrays, in double precision; for JAX's own arrays, traced ones too, as it is.
 
-    Compiled, one program for each shape, it answers fast where it is asked often; code that asks for the numbers runs as it is.
+    NumPy's arrays among JAX's own are constants. Compiled, one program for each shape, it answers fast where it is asked often; code
+    that asks for the numbers runs as it is.
     """
     program = _jit(function) if compiled else function
 
     def on_numpy(*arguments: Any) -> Any:
         leaves = jax.tree.leaves(arguments)
         if any(isinstance(x, jax.Array) for x in leaves):
-            return function(*arguments)
+            return function(*jax.tree.map(lambda x: jax.numpy.asarray(x) if isinstance(x, np.ndarray) else x, arguments))
         with double_precision():
             given = jax.tree.map(jax.numpy.asarray, arguments)
             try:
@@ -213,10 +214,23 @@ def without_custom_rule(function: Callable[..., Any]) -> Callable[..., Any] | No
     return getattr(function, "fun", None) if isinstance(function, custom) else None
 
 
-def carried(function: Callable[..., Any], free: Sequence[int]) -> tuple[Callable[..., Any] | None, Callable[..., Any]]:
-    """The jvp (None where there is none, under `jax.custom_vjp`) and the vjp that a function carries, on NumPy arrays."""
-    push = None if isinstance(function, jax.custom_vjp) else lent(forward(function, free))
-    return push, lent(reverse(function, free))
+def has_forward(function: Callable[..., Any], free: Sequence[int], point: Sequence[Any]) -> bool:
+    """Whether JAX has a forward derivative of a function at a point: it has none of `jax.custom_vjp`, however deep inside.
+
+    A rule of `jax.custom_jvp` that raises is not passed over thereby: reverse mode is made of it, and raises too.
+    """
+    try:
+        lent(forward(function, free))(point, tuple(np.zeros_like(point[i]) for i in free))
+    except Exception:  # noqa: BLE001  (whatever a rule of somebody's own raises)
+        return False
+    return True
+
+
+def carried(
+    function: Callable[..., Any], free: Sequence[int], *, with_forward: bool
+) -> tuple[Callable[..., Any] | None, Callable[..., Any]]:
+    """The jvp (None unless it is asked for) and the vjp that a function carries, on NumPy arrays."""
+    return lent(forward(function, free)) if with_forward else None, lent(reverse(function, free))
 
 
 def pushing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -36,11 +37,26 @@ def may_carry(function: Callable[..., Any]) -> bool:
     """Whether a function may have a derivative of PyTorch's: if it is `apply` of a `torch.autograd.Function`, or code that names one."""
     if not has_torch():
         return False
-    base = import_module("torch").autograd.Function
     named = getattr(getattr(function, "__code__", None), "co_names", ())
     scope = getattr(function, "__globals__", {})
-    candidates = [getattr(function, "__self__", None), *(scope.get(name) for name in named)]
-    return any(isinstance(c, type) and issubclass(c, base) for c in candidates) or "torch" in named
+    candidates = [function, *(scope.get(name) for name in named)]
+    return any(_is_autograd(c) or autograd_function(c) for c in candidates) or "torch" in named
+
+
+def _is_autograd(thing: Any) -> bool:
+    return isinstance(thing, type) and has_torch() and issubclass(thing, import_module("torch").autograd.Function)
+
+
+def autograd_function(function: Any) -> Any:
+    """The `torch.autograd.Function` whose `apply` a function is; None if it is none."""
+    owner = getattr(function, "__self__", None)
+    return owner if _is_autograd(owner) else None
+
+
+def forward_of(owner: Any) -> Callable[..., Any]:
+    """What a `torch.autograd.Function` computes, its inputs alone as its arguments: the context, if it takes one, comes first."""
+    with_context = owner.setup_context is import_module("torch").autograd.Function.setup_context
+    return partial(owner.forward, None) if with_context else owner.forward
 
 
 def lent_to_torch(function: Callable[..., Any]) -> Callable[..., Any]:

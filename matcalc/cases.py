@@ -6,6 +6,7 @@ that a failing case can be shrunk. Both shape noise into points through the rule
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,8 @@ PROFILES = {
 
 COUNTS, MORE_SIZES = range(4, 13), 2
 "Whole numbers in a function's code that may be sizes at which it does something else, and how many of them are tried."
+MOST_ENTRIES = 400
+"Entries of an input at sizes that are larger than they need be."
 MOST_SIZES = 3**10
 "Choices of sizes among which a small counterexample is sought."
 SPREADS = (1.0, 1.0, 1e2, 1.0, 1e4, 1.0, 1e1, 1.0)
@@ -126,9 +129,10 @@ def groups(rule: Subject, profile: Profile) -> list[Sizes]:
         return [{}]
     rising = {name: 2 + k for k, name in enumerate(names)}
     falling = {name: 1 + len(names) - k for k, name in enumerate(names)}
-    candidates = [rising, falling, dict.fromkeys(names, 1), dict.fromkeys(names, profile.equal)]
+    equal = max((e for e in range(3, profile.equal + 1) if _entries(rule, dict.fromkeys(names, e)) <= MOST_ENTRIES), default=3)
+    candidates = [rising, falling, dict.fromkeys(names, 1), dict.fromkeys(names, equal)]
     if len(names) == 1:
-        candidates = [{names[0]: n} for n in (3, 1, 2, max(5, profile.equal))]
+        candidates = [{names[0]: n} for n in (3, 1, 2, max(5, equal))]
     if profile.large:
         candidates += [{name: 7 + 2 * k for k, name in enumerate(names)}, {name: 7 + 2 * (len(names) - k) for k, name in enumerate(names)}]
     chosen = _distinct(sizes for sizes in candidates if admitted(rule, sizes))
@@ -141,7 +145,13 @@ def named_groups(rule: Subject) -> list[Sizes]:
     """All sizes equal to a whole number in the subject's code, or to a length that is fixed in its domains."""
     fixed = [c for domain in rule.domains.values() for d in domain.dims if (c := d.fixed) is not None and c in COUNTS]
     named = list(dict.fromkeys([*fixed, *(int(c) for c in rule.constants if c in COUNTS)]))[:MORE_SIZES]
-    return _distinct(sizes for sizes in (dict.fromkeys(symbols(rule), c) for c in named) if sizes and admitted(rule, sizes))
+    found = _distinct(sizes for sizes in (dict.fromkeys(symbols(rule), c) for c in named) if sizes and admitted(rule, sizes))
+    return [sizes for sizes in found if _entries(rule, sizes) <= MOST_ENTRIES]
+
+
+def _entries(rule: Subject, sizes: Sizes) -> int:
+    """How many entries the largest input has."""
+    return max(math.prod(domain.shape(sizes)) for domain in rule.domains.values())
 
 
 def _up_to(rule: Subject, largest: int, begun: Sizes | None = None) -> Iterator[Sizes]:

@@ -206,7 +206,7 @@ INSIDE: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", INSIDE)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in {"in vmap", "in jit"} else []) for name in INSIDE])
 def test_a_custom_vjp_is_judged_wherever_it_stands(name: str) -> None:
     """There is no forward mode through it, so no jvp is claimed; differences judge the vjp."""
     make, domains = INSIDE[name]
@@ -588,6 +588,7 @@ def test_what_a_function_does_may_hang_on_the_numbers(name: str, factor: int) ->
     assert verdict.status is (Status.VERIFIED if factor == 1 else Status.REFUTED), str(verdict)
 
 
+@pytest.mark.slow
 def test_a_function_of_many_sizes_has_a_counterexample_too() -> None:
     """There are half a million choices of sizes up to 3, and only so many are tried as can be."""
     names = [f"n{k}" for k in range(12)]
@@ -597,6 +598,12 @@ def test_a_function_of_many_sizes_has_a_counterexample_too() -> None:
     assert verdict.status is Status.REFUTED
     assert verdict.counterexample is not None
     assert list(verdict.counterexample.sizes) == names
+
+
+def test_arrays_of_many_axes_stay_small() -> None:
+    """Seven along each of six axes would be a hundred thousand entries a case."""
+    verdict = matcalc.check(lambda x: np.sum(x**2), real("a b c d e f"), grad=lambda x: 2 * x, profile=FEW)
+    assert verdict.status.good
 
 
 # --- what only other sizes and the numbers of the code show ---------------------------------------------------------------------------
@@ -716,7 +723,7 @@ def kalman_gradient(a: Any, q: Any, r: Any, y: Any, half: float = 0.5) -> Any:
     return tuple(total)
 
 
-@pytest.mark.parametrize("seed", [3, 4])
+@pytest.mark.parametrize("seed", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_digits_that_jax_loses_too_are_no_mistake(seed: int) -> None:
     domains = (real(), positive(), positive(), held(real("n")))
     assert matcalc.check(kalman, *domains, grad=kalman_gradient, seed=seed).status.good

@@ -222,7 +222,7 @@ def _library(
         _require_numbers(parts(value), name)
         _require_a_question(claims, found, parts(value), name)
         if found == "NumPy":
-            return found, autodiff.can_trace(_given(f, kept), point)
+            return found, autodiff.has_forward(_given(f, kept), range(len(point)), point)
         free = [i for i, domain in enumerate(domains.values()) if not domain.held]
         return found, found == "JAX" and not claims and autodiff.has_forward(_given(autodiff.lent(f), kept), free, point)
     library, raised = next(iter(tried.items()))
@@ -255,6 +255,12 @@ def _require_a_question(claims: dict[str, Function], library: str, value: tuple[
 # --- what is claimed, as a linearization ----------------------------------------------------------------------------------------
 
 
+def _looked_up(function: FunctionType) -> list[Any]:
+    """What a function closes over, and what it finds by name."""
+    cells = [cell.cell_contents for cell in function.__closure__ or () if cell != CellType()]
+    return [*cells, *(function.__globals__[name] for name in autodiff.names(function.__code__) if name in function.__globals__)]
+
+
 @dataclass(frozen=True, eq=False)
 class _Parts:
     """Everything that functions are made of, compared by identity: they are the same as long as none of it has been replaced.
@@ -276,9 +282,7 @@ class _Parts:
                 continue
             things[id(thing)] = thing
             if isinstance(thing, FunctionType) and not (thing.__module__ or "").startswith("matcalc."):
-                cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
-                named = [thing.__globals__[name] for name in autodiff.names(thing.__code__) if name in thing.__globals__]
-                waiting += [thing.__code__, *cells, *named]
+                waiting += [thing.__code__, *_looked_up(thing)]
             elif isinstance(thing, type) and thing.__module__.partition(".")[0] not in {*LIBRARIES, "builtins"}:
                 waiting += [getattr(method, "__func__", method) for method in vars(thing).values()]
             elif isinstance(thing, partial):
@@ -306,9 +310,7 @@ class _Parts:
             if isinstance(thing, partial):
                 found += [*thing.args, *thing.keywords.values()]
             elif isinstance(thing, FunctionType) and (thing.__module__ or "").partition(".")[0] not in LIBRARIES:
-                cells = [cell.cell_contents for cell in thing.__closure__ or () if cell != CellType()]
-                named = [thing.__globals__[name] for name in autodiff.names(thing.__code__) if name in thing.__globals__]
-                found += [*autodiff.constants(thing.__code__), *cells, *named]
+                found += [*autodiff.constants(thing.__code__), *_looked_up(thing)]
         numbers = (abs(float(x)) for x in found if isinstance(x, (int, float)) and not isinstance(x, bool))
         return tuple(dict.fromkeys(x for x in numbers if CONSTANTS[0] <= x <= CONSTANTS[1] and x not in {1, 2}))
 

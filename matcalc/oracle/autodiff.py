@@ -217,7 +217,8 @@ def without_custom_rule(function: Callable[..., Any]) -> Callable[..., Any] | No
 def has_forward(function: Callable[..., Any], free: Sequence[int], point: Sequence[Any]) -> bool:
     """Whether JAX has a forward derivative of a function at a point: it has none of `jax.custom_vjp`, however deep inside.
 
-    A rule of `jax.custom_jvp` that raises is not passed over thereby: reverse mode is made of it, and raises too.
+    A rule of `jax.custom_jvp` that raises is not passed over thereby: reverse mode is made of it, and raises too. `jax.eval_shape` is
+    not asked, since it was seen to crash the process.
     """
     try:
         lent(forward(function, free))(point, tuple(np.zeros_like(point[i]) for i in free))
@@ -290,16 +291,6 @@ def _traced(program: Callable[..., Any], *arguments: Any, single: bool = False) 
             return jax.tree.map(np.asarray, program(*arguments))
         except Exception as error:
             raise CannotTraceError(f"JAX cannot trace it: {type(error).__name__}: {str(error).partition(chr(10))[0]}") from error
-
-
-def can_trace(function: Callable[..., Any], arguments: Sequence[Floats]) -> bool:
-    """Whether JAX can follow a function through these arrays. It is not asked by `jax.eval_shape`, which was seen to crash the process."""
-    with double_precision():
-        try:
-            jax.jvp(function, tuple(arguments), tuple(np.zeros_like(x, dtype=np.float64) for x in arguments))
-        except Exception:  # noqa: BLE001  (whatever a function does with arrays it was not written for)
-            return False
-    return True
 
 
 def run(function: Callable[..., Any], arguments: Sequence[Floats]) -> tuple[Floats, ...]:

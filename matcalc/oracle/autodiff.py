@@ -3,7 +3,7 @@
 One program is compiled for each function and shape. It computes values, both derivatives at the cases and at their perturbed
 neighbours, and the values that finite differences need. Second derivatives, forward over whatever gradient is given,
 are a program of their own. Double precision is switched on around each call only:
-the user's own setting stays as it is. Only this file imports JAX.
+the user's own setting stays as it is. Only this file and `compiled` import JAX.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import jax
 import numpy as np
 
 from matcalc.array import parts
+from matcalc.oracle.compiled import mapped, quick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-FAST_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True, "xla_cpu_use_fusion_emitters": False}
-"Each program runs once or twice on small arrays, so compiling it fast matters and running it fast does not (measured: 3 to 8 times)."
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def observe(
     moved = [_spread(x[:differenced], offsets.shape, (0,)) for x in inputs]
     for i, tangent in zip(free, tangents, strict=True):
         moved[i] = moved[i] + offsets.reshape(-1, *(1,) * (tangent.ndim - 2)) * _spread(tangent[:differenced], offsets.shape, (0, 1))
-    value, jvp, vjp, stencil = _traced(_compiled(function, tuple(free)), *questions, moved, single=single)
+    (value, jvp, vjp), stencil = _traced(_compiled(function, tuple(free)), questions, tuple(moved), single=single)
     return Autodiff(
         value=tuple(v.reshape(*grid, *v.shape[1:])[:, :, 0] for v in value),
         jvp=tuple(j.reshape(*grid, *j.shape[1:]) for j in jvp),
@@ -130,7 +128,7 @@ def lent(function: Callable[..., Any], *, compiled: bool = False) -> Callable[..
     NumPy's arrays among JAX's own are constants. Compiled, one program for each shape, it answers fast where it is asked often; code
     that asks for the numbers runs as it is.
     """
-    program = _jit(function) if compiled else function
+    program = quick(function) if compiled else function
 
     def on_numpy(*arguments: Any) -> Any:
         leaves = jax.tree.leaves(arguments)
@@ -253,7 +251,7 @@ def pushing(
 
         return [along(gradient) for gradient in gradients]
 
-    program = jax.jit(jax.vmap(pushed)) if careful else _jit(jax.vmap(pushed))
+    program = mapped(pushed, careful=careful)
 
     def run_on(
         inputs: Sequence[Floats], neighbours: Sequence[Floats], tangents: Sequence[Floats], cotangents: Sequence[Floats]
@@ -261,7 +259,7 @@ def pushing(
         grid = (*neighbours[0].shape[:1], 1 + neighbours[0].shape[1], tangents[0].shape[1])
         places = [np.concatenate([x[:, None], near], axis=1) for x, near in zip(inputs, neighbours, strict=True)]
         spread = [_spread(x, grid, (0, 1)) for x in places], [_spread(v, grid, (0, 2)) for v in tangents]
-        found = _traced(program, *spread, [_spread(u, grid, (0,)) for u in cotangents])
+        (found,) = _traced(program, (*spread, [_spread(u, grid, (0,)) for u in cotangents]))
         return [tuple(tuple(x.reshape(*grid, *x.shape[1:]) for x in arrays) for arrays in pair) for pair in found]
 
     return run_on
@@ -295,12 +293,13 @@ def _traced(program: Callable[..., Any], *arguments: Any, single: bool = False) 
 
 def run(function: Callable[..., Any], arguments: Sequence[Floats]) -> tuple[Floats, ...]:
     """A function of arrays (returning an array or a tuple of them) on JAX, compiled and mapped over the first axis of its arguments."""
-    return parts(_traced(_mapped(function), *arguments))
+    (answer,) = _traced(_mapped(function), tuple(arguments))
+    return parts(answer)
 
 
 @lru_cache(maxsize=4)
 def _mapped(function: Callable[..., Any]) -> Callable[..., Any]:
-    return _jit(jax.vmap(function))
+    return mapped(function)
 
 
 @lru_cache(maxsize=4)
@@ -319,27 +318,4 @@ def _compiled(function: Callable[..., Any], free: tuple[int, ...]) -> Callable[.
         value, pullback = jax.vjp(of_free, *at)
         return value, jax.jvp(of_free, at, tangents)[1], pullback(cotangents)
 
-    def program(points: Any, directions: Any, moved: Any) -> Any:
-        value, jvp, vjp = jax.vmap(derivatives)(points, directions)
-        return value, jvp, vjp, jax.vmap(lambda *point: parts(function(*point)))(*moved)
-
-    return _jit(program)
-
-
-def _jit(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled with those of the fast settings that this JAX knows."""
-    return jax.jit(function, compiler_options=_known_options())
-
-
-@lru_cache(maxsize=1)
-def _known_options() -> dict[str, Any]:
-    """The fast settings, each tried on a program that does nothing: they come and go with versions of XLA."""
-
-    def known(option: dict[str, Any]) -> bool:
-        try:
-            jax.jit(lambda x: x + 1, compiler_options=option)(0.0)
-        except jax.errors.JaxRuntimeError:
-            return False
-        return True
-
-    return {name: value for name, value in FAST_COMPILE.items() if known({name: value})}
+    return mapped(derivatives, lambda *point: parts(function(*point)))

@@ -362,7 +362,10 @@ def _plateau(values: Floats, centre: Floats) -> Floats:
     that does not move at the smallest steps may have been rounded like its value, or like 1.
     """
     tail = centre.shape[1:]
-    moves = np.abs(values - np.expand_dims(centre, (1, 2))).reshape(*values.shape[:2], len(differences.STARTS), differences.ROWS, 2, *tail)
+    moves = np.abs(values - np.expand_dims(centre, (1, 2)))
+    if np.all(moves):
+        return np.zeros(values.shape[:2])  # there is no such step
+    moves = moves.reshape(*values.shape[:2], len(differences.STARTS), differences.ROWS, 2, *tail)
     coarse, fine = moves[:, :, :, :-1], moves[:, :, :, 1:]
     most = 2.0**-30 * np.maximum(1.0, np.abs(np.expand_dims(centre, (1, 2, 3, 4))))
     last = np.where((fine == 0) & (coarse <= most), coarse, 0.0)

@@ -36,7 +36,8 @@ PROFILE = Profile(cases=384, probes=2, perturbations=2, equal=7, differenced=12)
 LIBRARIES = {"jax", "numpy", "scipy", "torch"}
 CONSTANTS = (1e-3, 32.0)
 """Numbers in somebody's code that count: smaller ones keep denominators from zero and nobody's entries are as small, larger ones count
-iterations or stand for infinity. One and two are everywhere, as exponents and factors, and are special points in any case."""
+iterations or stand for infinity. One and two are everywhere, as exponents and factors: they come last, where the code branches."""
+BRANCHES = frozenset({"clip", "cond", "max", "maximum", "min", "minimum", "piecewise", "select", "where"})
 KINDS = ("grad", "jvp", "vjp", "jacobian", "hessian")
 NOUNS = {"grad": "gradient", "jacobian": "Jacobian", "hessian": "Hessian"}
 "What is claimed as arrays, and judged as maps; to these the verdict must not leave the words for maps."
@@ -306,13 +307,17 @@ class _Parts:
     def constants(self) -> tuple[float, ...]:
         """The numbers in code that is nobody's library, as far as an entry or a size may well be one of them; each once, no signs."""
         found: list[Any] = []
+        branches = False
         for thing in self.things:
             if isinstance(thing, partial):
                 found += [*thing.args, *thing.keywords.values()]
             elif isinstance(thing, FunctionType) and (thing.__module__ or "").partition(".")[0] not in LIBRARIES:
                 found += [*autodiff.constants(thing.__code__), *_looked_up(thing)]
-        numbers = (abs(float(x)) for x in found if isinstance(x, (int, float)) and not isinstance(x, bool))
-        return tuple(dict.fromkeys(x for x in numbers if CONSTANTS[0] <= x <= CONSTANTS[1] and x not in {1, 2}))
+                branches = branches or not BRANCHES.isdisjoint(autodiff.names(thing.__code__))
+        sizes = (abs(float(x)) for x in found if isinstance(x, (int, float)) and not isinstance(x, bool))
+        numbers = dict.fromkeys(x for x in sizes if CONSTANTS[0] <= x <= CONSTANTS[1])
+        common = [x for x in (1.0, 2.0) if x in numbers]
+        return (*(x for x in numbers if x not in common), *(common if branches else ()))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Parts) and len(self.things) == len(other.things) and all(map(is_, self.things, other.things))

@@ -741,3 +741,29 @@ def test_the_numbers_of_the_code_are_found_wherever_they_stand() -> None:
         return helper(x) * edge + much * 1e-12 + 1e6
 
     assert set(_Parts.of(partial(f, much=7)).constants) == {0.25, 4.0, 5.5, 0.375, 7.0}
+
+
+def test_one_counts_where_the_code_branches() -> None:
+    def branching(x: Any) -> Any:
+        return np.where(x < 1, 0.25 * x, 2 * x)
+
+    assert _Parts.of(branching).constants == (0.25, 1.0, 2.0)
+
+
+def test_a_boundary_between_two_inputs_is_tried() -> None:
+    """|x - y| = 1 exactly: what the branch is taken for lies at a number of the code where the other input is zero."""
+
+    def smooth_l1(x: Any, y: Any) -> Any:
+        d = x - y
+        return jnp.sum(jnp.where(jnp.abs(d) < 1, d * d / 2, jnp.abs(d) - 0.5))
+
+    def wrong(x: Any, y: Any) -> Any:
+        d = x - y
+        slope = jnp.where(jnp.abs(d) == 1, 0.0, jnp.clip(d, -1, 1))
+        return slope, -slope
+
+    found = matcalc.check(smooth_l1, real("n"), real("n"), grad=wrong, seed=1)
+    assert found.status is Status.REFUTED
+    assert matcalc.check(
+        smooth_l1, real("n"), real("n"), grad=lambda x, y: (jnp.clip(x - y, -1, 1), -jnp.clip(x - y, -1, 1)), seed=1
+    ).status.good

@@ -101,6 +101,29 @@ def ask(rule: Subject, batch: Batch) -> Answers:
     return Answers(join(value), join(jvp), join(vjp), (join(bent_jvp), join(bent_vjp)), join(contracted))
 
 
+def values_at(subject: Subject, points: Sequence[Floats]) -> tuple[Floats, ...]:
+    """The function's values at points stacked along the first axis: at once where the subject knows how, else one by one.
+
+    Where the function raises beside its domain, its value is nan.
+    """
+    if subject.mapped:
+        try:
+            return autodiff.run(subject.value, points)
+        except autodiff.CannotTraceError:  # it may be NumPy code after all
+            pass
+    rows: list[list[Floats] | None] = []
+    for point in zip(*points, strict=True):
+        try:
+            rows.append([np.asarray(v, dtype=np.float64) for v in parts(subject.value(*point))])
+        except Exception:  # noqa: BLE001  (at the cases themselves `ask` tells of it)
+            rows.append(None)
+    model = next((row for row in rows if row is not None), None)
+    if model is None:
+        raise FaultError("value", f"{subject.name} raises at every point of one shape")
+    filled = [row if row is not None else [np.full_like(v, np.nan) for v in model] for row in rows]
+    return tuple(np.stack(column) for column in zip(*filled, strict=True))
+
+
 def _ask_once(rule: Subject, batch: Batch, case: int) -> tuple[Any, ...]:
     inputs = batch.point(case)
     handed = tuple(x.copy() for x in inputs)

@@ -34,7 +34,20 @@ from matcalc.cases import (
     tangential,
 )
 from matcalc.oracle import autodiff, differences
-from matcalc.property import ROUNDING, SAFETY, TRUST, Answers, Compared, Comparison, FaultError, Measure, Yardstick, first_line, norms
+from matcalc.property import (
+    ROUNDING,
+    SAFETY,
+    TRUST,
+    Answers,
+    Compared,
+    Comparison,
+    FaultError,
+    Measure,
+    Yardstick,
+    first_line,
+    norms,
+    values_at,
+)
 from matcalc.verdict import Coverage, Evidence, Status
 
 if TYPE_CHECKING:
@@ -243,29 +256,6 @@ def missing(subject: Subject, census: Iterable[Coverage]) -> list[str]:
 
 
 # --- asking --------------------------------------------------------------------------------------------------------------------
-
-
-def values_at(subject: Subject, points: Sequence[Floats]) -> Arrays:
-    """The function's values at points stacked along the first axis: at once where the subject knows how, else one by one.
-
-    Where the function raises beside its domain, its value is nan.
-    """
-    if subject.mapped:
-        try:
-            return autodiff.run(subject.value, points)
-        except autodiff.CannotTraceError:  # it may be NumPy code after all
-            pass
-    rows: list[list[Floats] | None] = []
-    for point in zip(*points, strict=True):
-        try:
-            rows.append([_array(v) for v in parts(subject.value(*point))])
-        except Exception:  # noqa: BLE001  (at the cases themselves `ask` tells of it)
-            rows.append(None)
-    model = next((row for row in rows if row is not None), None)
-    if model is None:
-        raise FaultError("value", f"{subject.name} raises at every point of one shape")
-    filled = [row if row is not None else [np.full_like(v, np.nan) for v in model] for row in rows]
-    return tuple(np.stack(column) for column in zip(*filled, strict=True))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
-from math import sqrt
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -360,10 +359,15 @@ def jacobian(subject: Subject, batch: Batch, point: Sequence[Floats], trusted: s
             tidy = [tangential(d, point[i][None], a[None, None])[0, 0] for d, i, a in zip(domains, batch.free, answer, strict=True)]
             rows.append(np.concatenate([a.ravel() for a in tidy]))
         return np.stack(rows) if rows else None
+    lines = [
+        [tangential(d, point[i][None], b[None, None])[0, 0] for d, i, b in zip(domains, batch.free, basis, strict=True)]
+        for basis in _basis(shapes)
+    ]
+    if trusted != "jvp":
+        return _differenced(subject, batch, point, lines, reach) if lines else None
     columns = []
-    for basis in _basis(shapes):
-        tangents = [tangential(d, point[i][None], b[None, None])[0, 0] for d, i, b in zip(domains, batch.free, basis, strict=True)]
-        answer = asked(subject, "jvp", point, tangents, batch) if trusted == "jvp" else _differenced(subject, batch, point, tangents, reach)
+    for tangents in lines:
+        answer = asked(subject, "jvp", point, tangents, batch)
         if answer is None:
             return None
         columns.append(np.concatenate([a.ravel() for a in answer]))
@@ -379,25 +383,30 @@ def _basis(shapes: Sequence[tuple[int, ...]]) -> Iterator[list[Floats]]:
             yield arrays
 
 
-def _differenced(subject: Subject, batch: Batch, point: Sequence[Floats], tangents: Sequence[Floats], reach: float) -> Any:
-    """The extrapolated difference of the value along one direction; None where there is none."""
-    speed, size = sqrt(sum(float(np.sum(t**2)) for t in tangents)), max(1.0, *(float(np.max(np.abs(x), initial=0.0)) for x in point))
-    if speed == 0:
-        return tuple(np.zeros(c.shape[2:]) for c in batch.cotangents)
-    h = differences.steps(np.array([min(reach, 1.0) / 4 * min(1.0, size)]))
-    along = dict(zip(batch.free, tangents, strict=True))
+def _differenced(subject: Subject, batch: Batch, point: Sequence[Floats], lines: Sequence[list[Floats]], reach: float) -> Floats | None:
+    """The extrapolated differences of the value along directions, a column for each; None where there are none."""
+    h = differences.steps(np.full(len(lines), min(reach, 1.0) / 4))
+    offsets = differences.offsets(h)
+    points = []
+    for i, x in enumerate(point):
+        moved = np.broadcast_to(x, (*offsets.shape, *x.shape))
+        if i in batch.free:
+            along = np.stack([tangents[batch.free.index(i)] for tangents in lines])
+            moved = moved + offsets.reshape(*offsets.shape, *(1,) * x.ndim) * along[:, None]
+        points.append(np.concatenate([x[None], moved.reshape(-1, *x.shape)]))
     try:
-        rows = [
-            parts(subject.value(*(x + offset * along[i] if i in along else x for i, x in enumerate(point))))
-            for offset in (0.0, *differences.offsets(h)[0])
-        ]
-    except Exception:  # noqa: BLE001  (the point may be too close to the edge of the domain)
+        values = properties.values_at(subject, points)
+    except properties.FaultError:
         return None
-    centre = [np.asarray(v, dtype=np.float64)[None] for v in rows[0]]
-    values = [np.stack([np.asarray(v, dtype=np.float64) for v in column])[None] for column in zip(*rows[1:], strict=True)]
-    noise = [np.array([EPSILON * float(np.linalg.norm(c))]) for c in centre]
-    found = [differences.extrapolate(v, c, h, n) for v, c, n in zip(values, centre, noise, strict=True)]
-    return None if any(d.kink or not np.isfinite(d.value).all() for d in found) else tuple(d.value[0] for d in found)
+    columns = []
+    for v in values:
+        centre = np.broadcast_to(v[0], (len(lines), *v.shape[1:]))
+        noise = np.full(len(lines), EPSILON * float(np.linalg.norm(v[0])))
+        found = differences.extrapolate(v[1:].reshape(*offsets.shape, *v.shape[1:]), centre, h, noise)
+        if np.any(found.kink) or not np.isfinite(found.value).all():
+            return None  # the point may be too close to the edge of the domain
+        columns.append(found.value.reshape(len(lines), -1).T)
+    return np.concatenate(columns)
 
 
 def exactly(claim: Claim, known: Jacobians) -> Claim | None:

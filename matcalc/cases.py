@@ -272,6 +272,7 @@ def strategy(rule: Subject, *, largest: int = 4, probes: int = 2) -> SearchStrat
         raise ValueError(f"{rule.name} has no point of any size up to {largest}; its domains contradict each other")
     choices.sort(key=lambda sizes: sum(sizes.values()))
     entries = st.integers(-24, 24).map(lambda k: k / 8)
+    seen: dict[tuple[int, ...], tuple[tuple[int, ...], ...]] = {}  # the value's shapes at each size; somebody's function may be slow
 
     @st.composite
     def cases(pick: Any) -> Batch:
@@ -283,8 +284,10 @@ def strategy(rule: Subject, *, largest: int = 4, probes: int = 2) -> SearchStrat
         domains = rule.domains
         points = tuple(_point(d, noise(d.shape(sizes))[0], 1.0)[None] for d in domains.values())
         tangents = tuple(noise(domains[name].shape(sizes), probes) for name in rule.differentiated)
-        shapes = _value_shapes(rule, tuple(p[0] for p in points))
-        cotangents = tuple(noise(shape, probes) for shape in shapes)
+        key = tuple(sizes.values())
+        if key not in seen:
+            seen[key] = _value_shapes(rule, tuple(p[0] for p in points))
+        cotangents = tuple(noise(shape, probes) for shape in seen[key])
         fixed = np.random.default_rng(0)
         neighbours = tuple(fixed.standard_normal((1, 3, *p.shape[1:])) for p in points)
         return assemble(rule, sizes, points, tangents, cotangents, neighbours)

@@ -114,6 +114,13 @@ def value(lines: str) -> Any:
     return np.asarray(last.value)
 
 
+def test_explanations_that_are_left_out_are_counted() -> None:
+    block = claimed("f: log(det(X))\nwrt: X\nclaim: inv(X)\nX: invertible(n)")
+    *told, last = block.explanations
+    assert len(told) == claiming.MOST_EXPLANATIONS
+    assert re.fullmatch(r"and \d+ more explanations?", last)
+
+
 # --- the five source documents ------------------------------------------------------------------------------------------------------
 
 

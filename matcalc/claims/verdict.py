@@ -117,9 +117,7 @@ class ClaimVerdict:
         return f"to {digits:.0f} digits at {sum(layer.points for layer in self.layers)} random points"
 
     def _lines(self) -> list[str]:
-        lines = [f"{reason.kind}: {reason.message}" for reason in self.explanations[:SHOWN]]
-        if (more := len(self.explanations) - SHOWN) > 0:
-            lines.append(f"and {more} more explanation{'s' if more > 1 else ''}")
+        lines = shortened([f"{reason.kind}: {reason.message}" for reason in self.explanations], SHOWN)
         if self.counterexample is not None:
             lines.append(f"counterexample: {self.counterexample.told(self.spelling)}")
         if self.verdict == "refuted":
@@ -135,3 +133,9 @@ class ClaimVerdict:
         head, _, rest = self.headline.partition(": ")
         items = "".join(f"<li>{escape(line)}</li>" for line in self._lines())
         return f'<div><strong style="color:{colour}">{escape(head)}</strong>: {escape(rest)}<ul>{items}</ul></div>'
+
+
+def shortened(explanations: list[str], most: int) -> list[str]:
+    """The first explanations, and a line that says how many more there are."""
+    more = len(explanations) - most
+    return explanations if more <= 0 else [*explanations[:most], f"and {more} more explanation{'s' if more > 1 else ''}"]

@@ -9,6 +9,7 @@ from matcalc.claims import judge as judge_question
 from matcalc.claims.asking import TOO_MUCH
 from matcalc.claims.deciding import decide
 from matcalc.claims.question import KINDS, kind_of, named
+from matcalc.claims.verdict import shortened
 from matcalc.derivation import clock, derive, simplified
 from matcalc.derivation.building import inner
 from matcalc.formula import Variable as Declared
@@ -94,7 +95,7 @@ class _Asked:
             pair.claim.expr,
             None if verdict.right else verdict.derivative,
             note=verdict.reason,
-            explanations=tuple(reason.message for reason in verdict.explanations[:MOST_EXPLANATIONS]),
+            explanations=tuple(shortened([reason.message for reason in verdict.explanations], MOST_EXPLANATIONS)),
             counterexample="" if verdict.counterexample is None else f"counterexample: {verdict.counterexample}",
         )
 

@@ -139,7 +139,7 @@ def _ask_once(rule: Subject, batch: Batch, case: int) -> tuple[Any, ...]:
     except FaultError:
         raise
     except Exception as error:
-        raise FaultError("value", f"{rule.name} raises {type(error).__name__}{where}: {first_line(error)}") from error
+        raise FaultError("value", f"{_culprit(rule, inputs)} raises {type(error).__name__}{where}: {first_line(error)}") from error
     _require_shapes(rule.name, ["its value"] * len(shapes["jvp"]), value, shapes["jvp"], where)
     stacked: dict[str, list[Floats]] = {}
     bent: dict[str, list[Floats]] = {}
@@ -162,6 +162,15 @@ def _ask_once(rule: Subject, batch: Batch, case: int) -> tuple[Any, ...]:
             raise FaultError("pure", f"{rule.name} changes its input {name}{where}; work on a copy")
     contracted = [] if at.jacobian is None or len(value) > 1 else _contracted(rule.name, at, [x.shape for x in handed], batch, case, where)
     return value, stacked["jvp"], stacked["vjp"], bent["jvp"], bent["vjp"], contracted
+
+
+def _culprit(rule: Subject, inputs: Sequence[Floats]) -> str:
+    """What raises where value and derivative were asked together: a claimed gradient if the value alone does not."""
+    try:
+        rule.value(*(x.copy() for x in inputs))
+    except Exception:  # noqa: BLE001  (the one that was raised already, or another; the value is to blame)
+        return rule.name
+    return f"the derivative claimed for {rule.name}"
 
 
 def _contracted(name: str, at: Any, shapes: Sequence[tuple[int, ...]], batch: Batch, case: int, where: str) -> list[Floats]:

@@ -767,3 +767,15 @@ def test_a_boundary_between_two_inputs_is_tried() -> None:
     assert matcalc.check(
         smooth_l1, real("n"), real("n"), grad=lambda x, y: (jnp.clip(x - y, -1, 1), -jnp.clip(x - y, -1, 1)), seed=1
     ).status.good
+
+
+def test_a_claim_that_raises_is_told_from_a_function_that_raises() -> None:
+    def gradient(K: Any) -> Any:
+        raise ValueError(f"no inverse of {type(K).__name__} today")
+
+    def log_det(K: Any) -> Any:
+        return np.linalg.slogdet(K)[1]
+
+    found = matcalc.check(log_det, invertible("n"), grad=gradient, seed=1)
+    assert found.status is Status.REFUTED
+    assert "the derivative claimed for log_det raises ValueError" in str(found)

@@ -1,0 +1,178 @@
+"""Which points are special: those that the domains own, those made of the numbers in somebody's code, sizes and scales."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from matcalc.cases import PROFILES, admitted, empty_groups, generator, groups, symbols
+from matcalc.verdict import Coverage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from matcalc.domain import Domain, Sizes
+    from matcalc.rule import Subject
+
+    Floats = NDArray[np.float64]
+    Arrays = tuple[Floats, ...]
+
+SCALES = (1e-6, 1e6)
+EXTREMES = (1e-150, 1e150)
+PLAIN = "nothing special"
+CONSTANTS = "constants of the code"
+MOST_CONSTANTS = 4
+"Numbers of the code that inputs are made of; the first ones, which are those of the claim."
+ILL_CONDITIONED = ("condition 1e", "scale")
+"Kinds at which a library may refuse to factor a matrix."
+BACKWARDS = "reversed in memory"
+LAYOUTS = ("Fortran order", "strided", BACKWARDS)
+POISON = "NaN in the entries that are not read"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One special point of a rule: which input is special (all of them where no name stands), how, and all inputs."""
+
+    input: str
+    kind: str
+    sizes: Sizes
+    inputs: Arrays
+
+    @property
+    def label(self) -> str:
+        """In words: `K: repeated eigenvalues`."""
+        return f"{self.input}: {self.kind}" if self.input else self.kind
+
+    def __str__(self) -> str:
+        """The same with its sizes: `K: repeated eigenvalues; n = 3`."""
+        return self.label + "".join(f"{', ' if k else '; '}{name} = {size}" for k, (name, size) in enumerate(self.sizes.items()))
+
+
+def places(subject: Subject, *, seed: int = 0) -> list[Place]:
+    """Every special point of the rule's domains, at a few sizes. Which kinds there are does not depend on the seed."""
+    return [place for sizes in _shapes(subject) for place in _distinct(_places(subject, sizes, seed))]
+
+
+def _shapes(subject: Subject) -> list[Sizes]:
+    """Sizes from 3 up and from the top down, so that no matrix is square by chance; all ones; each of them zero."""
+    names = symbols(subject)
+    wanted = [{name: 3 + k for k, name in enumerate(names)}, {name: 2 + len(names) - k for k, name in enumerate(names)}]
+    found = [sizes for sizes in wanted if admitted(subject, sizes)] or groups(subject, PROFILES["quick"])[:2]
+    ones = [dict.fromkeys(names, 1)] if admitted(subject, dict.fromkeys(names, 1)) else []
+    if subject.mapped:
+        found = found[:1]  # each shape costs JAX a compilation
+    empty = empty_groups(subject) if subject.strict else []  # who writes for himself need not think of nothing
+    return list({tuple(sizes.items()): sizes for sizes in [*found, *ones, *empty]}.values())
+
+
+def _places(subject: Subject, sizes: Sizes, seed: int) -> Iterable[Place]:
+    """The special points of one shape, the plain one first: one input special at a time, then all of them alike."""
+    rng = generator(subject, seed, sizes)
+    domains = subject.domains
+    noises = {name: rng.standard_normal(domain.shape(sizes)) for name, domain in domains.items()}
+    plain = {name: as_floats(domain.point(noises[name])) for name, domain in domains.items()}
+
+    def place(input_: str, kind: str, changed: dict[str, Any]) -> Place:
+        return Place(input_, kind, sizes, tuple(as_floats(x) for x in {**plain, **changed}.values()))
+
+    yield from (place(input_, kind, {}) for input_, kind in _of_size(subject, sizes))
+    if 0 in sizes.values():
+        return
+    alike: dict[str, dict[str, Any]] = {}
+    for name, domain in domains.items():
+        fresh = rng.standard_normal(domain.shape(sizes))
+        found = domain.special(fresh)
+        for scale in SCALES if has_scales(domain) and fresh.size else ():
+            found[f"scale {scale:.0e}"] = replace(domain, scale=domain.scale * scale).point(noises[name])
+        for kind, point in found.items():
+            yield place(name, kind, {name: point})
+            if kind.startswith(("zero", "scale", "integers")):
+                alike.setdefault(kind, {})[name] = point
+    yield from (place("", kind, points) for kind, points in alike.items() if len(points) > 1)
+    for name in alike.get("zero", {}) if len(alike.get("zero", {})) > 2 else ():
+        yield place(name, "all others zero", {other: point for other, point in alike["zero"].items() if other != name})
+    yield from (place(*found) for found in _of_the_code(subject, sizes, alike.get("zero", {})))
+    for (one, first), (two, second) in combinations(domains.items(), 2):
+        if replace(first, held=second.held) == second and plain[one].size:
+            yield place(f"{one}, {two}", "equal to each other", {two: plain[one]})
+
+
+def _of_size(subject: Subject, sizes: Sizes) -> list[tuple[str, str]]:
+    """What is special about sizes alone."""
+    if 0 in sizes.values():
+        return [("", "size 0")]
+    if sizes and set(sizes.values()) == {1}:
+        return [("", "size 1")]
+    shapes = {name: domain.shape(sizes) for name, domain in subject.domains.items() if len(domain.dims) == 2}
+    return [(name, "wide" if m < n else "tall") for name, (m, n) in shapes.items() if m != n] or [("", PLAIN)]
+
+
+def _of_the_code(subject: Subject, sizes: Sizes, zeros: dict[str, Any]) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    """One input made of the numbers of the code; another one zero besides, so that what it is subtracted from stays such a number."""
+    for name, domain in subject.domains.items():
+        own = _at_constants(subject, domain, domain.shape(sizes))
+        yield from ((name, CONSTANTS, {name: x}) for x in own)
+        each = own[: 2 * MOST_CONSTANTS : own[0].size] if own else []
+        yield from ((name, f"{CONSTANTS}, {other} zero", {name: x, other: zeros[other]}) for other in zeros if other != name for x in each)
+
+
+def _at_constants(subject: Subject, domain: Domain, shape: tuple[int, ...]) -> list[Floats]:
+    """Points whose entries are numbers of the subject's code and the middles between them, of both signs, as far as the domain allows.
+
+    What a branch is taken for lies at such a number or between two. First another number stands at each place, in turn, then the
+    same one at all.
+    """
+    numbers = sorted(subject.constants[:MOST_CONSTANTS])
+    middles = [(a + b) / 2 for a, b in zip([0.0, *numbers], numbers, strict=False)]
+    pool = [x for number in (*numbers, *middles) for x in (number, -number) if domain.allows(x)]
+    entries = np.arange(int(np.prod(shape)))
+    if not entries.size:
+        return []
+    turns = [np.take(pool, (entries + k) % len(pool)).reshape(shape) for k in range(len(pool))]
+    return [*turns, *(np.full(shape, x) for x in pool if x > 0)]
+
+
+def _distinct(found: Iterable[Place]) -> list[Place]:
+    """Each point once for each input that it is special in: at size 1 many kinds are one."""
+    seen: set[Any] = set()
+    kept = []
+    for place in found:
+        key = (place.input, *(x.tobytes() for x in place.inputs))
+        if key not in seen or not any(x.size for x in place.inputs) or place.kind in {"wide", "tall"}:
+            seen.add(key)
+            kept.append(place)
+    return kept
+
+
+def as_floats(x: Any) -> Floats:
+    """An array of any library as one of NumPy, in double precision."""
+    return np.asarray(x, dtype=np.float64)
+
+
+def has_scales(domain: Domain) -> bool:
+    """Whether the domain has points of every scale."""
+    shape = tuple(d.fixed or 2 for d in domain.dims)
+    probe = np.linspace(0.5, 1.5, int(np.prod(shape))).reshape(shape)
+    return not np.array_equal(as_floats(domain.point(probe)), as_floats(replace(domain, scale=2 * domain.scale).point(probe)))
+
+
+def _kinds(subject: Subject, found: Iterable[Place]) -> dict[tuple[str, str], None]:
+    """Everything a census of the rule must name: its special points, and how its inputs may lie in memory."""
+    named = dict.fromkeys((place.input, place.kind) for place in found if place.kind != PLAIN)
+    if not subject.mapped and any(domain.dims for domain in subject.domains.values()):
+        named |= dict.fromkeys(("", layout) for layout in LAYOUTS)
+    named |= dict.fromkeys((name, POISON) for name, domain in subject.domains.items() if domain.tangent_only)
+    scaled = (place for place in found if place.kind.startswith("scale"))
+    return named | dict.fromkeys((place.input, f"scale {scale:.0e}") for place in scaled if place.input for scale in EXTREMES)
+
+
+def missing(subject: Subject, census: Iterable[Coverage]) -> list[str]:
+    """The special kinds that the rule's domains contain and the census lacks, as "K: repeated eigenvalues"."""
+    covered = {(line.input, line.kind) for line in census if line.cases}
+    return [f"{input_}: {kind}" if input_ else kind for input_, kind in _kinds(subject, places(subject)) if (input_, kind) not in covered]

@@ -242,6 +242,20 @@ def reached(rule: Subject, batch: Batch, count: int = 10**9) -> Batch:
     return replace(batch, reach=reach)
 
 
+def moved_along(
+    inputs: Sequence[NDArray[np.float64]], free: Sequence[int], tangents: Sequence[NDArray[np.float64]], offsets: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
+    """Inputs (cases, *shape), the free ones moved by offsets (cases, probes, places) along tangents (cases, probes, *shape)."""
+    points = []
+    for i, x in enumerate(inputs):
+        here = np.broadcast_to(x[:, None, None], (*offsets.shape, *x.shape[1:]))
+        if i in free:
+            tangent = tangents[free.index(i)]
+            here = here + offsets.reshape(*offsets.shape, *(1,) * (x.ndim - 1)) * tangent[:, :, None]
+        points.append(here)
+    return points
+
+
 def _value_shapes(rule: Subject, inputs: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
     return tuple(np.shape(part) for part in parts(rule.value(*inputs)))
 

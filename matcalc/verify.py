@@ -15,7 +15,20 @@ from threadpoolctl import threadpool_limits
 from matcalc import diagnose, factors, precision, proof, second, special, statements
 from matcalc import property as properties
 from matcalc.array import parts
-from matcalc.cases import EPSILON, PROFILES, Batch, Profile, draw, empty_groups, groups, named_groups, nearby, reached, strategy
+from matcalc.cases import (
+    EPSILON,
+    PROFILES,
+    Batch,
+    Profile,
+    draw,
+    empty_groups,
+    groups,
+    moved_along,
+    named_groups,
+    nearby,
+    reached,
+    strategy,
+)
 from matcalc.oracle import autodiff, complex_step, differences, frameworks
 from matcalc.particulars import unjudged
 from matcalc.property import Answers, Compared, FaultError, Measure, Tally, Yardstick, first_line
@@ -273,13 +286,8 @@ def _runner(rule: Subject) -> Callable[[Sequence[Any]], tuple[Floats, ...]]:
 
 def _stencil(run: Callable[[Sequence[Any]], tuple[Floats, ...]], batch: Batch, offsets: Floats) -> tuple[Floats, ...]:
     """The function's values along each tangent: (cases, probes, offsets, *value shape)."""
-    points = []
-    for i, x in enumerate(batch.inputs):
-        here = np.broadcast_to(x[:, None, None], (*offsets.shape, *x.shape[1:]))
-        if i in batch.free:
-            tangent = batch.tangents[batch.free.index(i)]
-            here = here + offsets.reshape(*offsets.shape, *(1,) * (x.ndim - 1)) * tangent[:, :, None]
-        points.append(here.reshape(-1, *x.shape[1:]))
+    moved = moved_along(batch.inputs, batch.free, batch.tangents, offsets)
+    points = [p.reshape(-1, *x.shape[1:]) for p, x in zip(moved, batch.inputs, strict=True)]
     return tuple(v.reshape(*offsets.shape, *v.shape[1:]) for v in run(points))
 
 

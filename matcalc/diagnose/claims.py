@@ -12,7 +12,7 @@ import numpy as np
 
 from matcalc import property as properties
 from matcalc.array import as_array, parts
-from matcalc.cases import EPSILON, tangential
+from matcalc.cases import EPSILON, moved_along, tangential
 from matcalc.domain import Domain, LowerTriangular, Simplex, Symmetric, UpperTriangular
 from matcalc.oracle import differences
 from matcalc.property import norms
@@ -387,13 +387,9 @@ def _differenced(subject: Subject, batch: Batch, point: Sequence[Floats], lines:
     """The extrapolated differences of the value along directions, a column for each; None where there are none."""
     h = differences.steps(np.full(len(lines), min(reach, 1.0) / 4))
     offsets = differences.offsets(h)
-    points = []
-    for i, x in enumerate(point):
-        moved = np.broadcast_to(x, (*offsets.shape, *x.shape))
-        if i in batch.free:
-            along = np.stack([tangents[batch.free.index(i)] for tangents in lines])
-            moved = moved + offsets.reshape(*offsets.shape, *(1,) * x.ndim) * along[:, None]
-        points.append(np.concatenate([x[None], moved.reshape(-1, *x.shape)]))
+    along = [np.stack(tangents)[None] for tangents in zip(*lines, strict=True)]
+    moved = moved_along([x[None] for x in point], batch.free, along, offsets[None])
+    points = [np.concatenate([x[None], p.reshape(-1, *x.shape)]) for x, p in zip(point, moved, strict=True)]
     try:
         values = properties.values_at(subject, points)
     except properties.FaultError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from matcalc import property as properties
-from matcalc.cases import EPSILON, Batch
+from matcalc.cases import EPSILON, Batch, moved_along
 from matcalc.oracle import differences
 from matcalc.property import TRUST, Answers, norms, values_at
 from matcalc.special.asking import first_probes
@@ -66,9 +66,9 @@ def studied(subject: Subject, batch: Batch, found: Sequence[Place], answers: Ans
     offsets = differences.offsets(h)
     along = [t[:, :probes] for t in batch.tangents]
     step = np.where(np.isfinite(batch.reach), np.minimum(batch.reach, 1.0), 1.0) * 2.0**-11
-    stencil = _moved(batch, along, offsets)
-    sizing = _moved(batch, batch.tangents, step[:, :, None])
-    ripple = _moved(batch, along, step[:, :probes, None] / 128 * np.arange(1, RIPPLES + 1))
+    stencil = moved_along(batch.inputs, batch.free, along, offsets)
+    sizing = moved_along(batch.inputs, batch.free, batch.tangents, step[:, :, None])
+    ripple = moved_along(batch.inputs, batch.free, along, step[:, :probes, None] / 128 * np.arange(1, RIPPLES + 1))
     count, around = batch.count, batch.neighbours[0].shape[1]
     blocks = []
     lengths = (count, count * around, offsets.size, step.size, count * probes * RIPPLES)
@@ -97,18 +97,6 @@ def studied(subject: Subject, batch: Batch, found: Sequence[Place], answers: Ans
     marked = tuple(replace(d, kink=np.broadcast_to(kinked[:, None], d.kink.shape)) for d in differences_)
     kept = first_probes(batch, probes)
     return Study(kept, tuple(found), answers, marked, tuple(slopes), tuple(natural), tuple(level), batch)
-
-
-def _moved(batch: Batch, tangents: Sequence[Floats], offsets: Floats) -> list[Floats]:
-    """The inputs moved by offsets (case, probe, offset) along tangents (case, probe, ...)."""
-    points = []
-    for i, x in enumerate(batch.inputs):
-        here = np.broadcast_to(x[:, None, None], (*offsets.shape, *x.shape[1:]))
-        if i in batch.free:
-            tangent = tangents[batch.free.index(i)]
-            here = here + offsets.reshape(*offsets.shape, *(1,) * (x.ndim - 1)) * tangent[:, :, None]
-        points.append(here)
-    return points
 
 
 def _ripple(values: Floats) -> Floats:

@@ -52,8 +52,8 @@ PROFILES = {
     "thorough": Profile(cases=600, probes=3, perturbations=4, large=True),
 }
 
-COUNTS, MORE_SIZES = range(4, 13), 2
-"Whole numbers in a function's code that may be sizes at which it does something else, and how many of them are tried."
+COUNTS, MORE_SIZES = range(4, 130), 3
+"Whole numbers in a function's code that may be sizes at which it does something else, and how many sizes are tried for them."
 MOST_ENTRIES = 400
 "Entries of an input at sizes that are larger than they need be."
 MOST_SIZES = 3**10
@@ -142,9 +142,10 @@ def groups(rule: Subject, profile: Profile) -> list[Sizes]:
 
 
 def named_groups(rule: Subject) -> list[Sizes]:
-    """All sizes equal to a whole number in the subject's code, or to a length that is fixed in its domains."""
+    """All sizes equal to a whole number in the subject's code, to the next one, or to a length that is fixed in its domains."""
     fixed = [c for domain in rule.domains.values() for d in domain.dims if (c := d.fixed) is not None and c in COUNTS]
-    named = list(dict.fromkeys([*fixed, *(int(c) for c in rule.constants if c in COUNTS)]))[:MORE_SIZES]
+    whole = [int(c) for c in rule.constants if c in COUNTS]
+    named = list(dict.fromkeys([*fixed, *whole, *(c + 1 for c in whole)]))[:MORE_SIZES]
     found = _distinct(sizes for sizes in (dict.fromkeys(symbols(rule), c) for c in named) if sizes and admitted(rule, sizes))
     return [sizes for sizes in found if _entries(rule, sizes) <= MOST_ENTRIES]
 

@@ -34,9 +34,10 @@ from matcalc.verify import examine, quietly
 PROFILE = Profile(cases=384, probes=2, perturbations=2, equal=7, differenced=12)
 "How hard `check` looks unless it is told otherwise."
 LIBRARIES = {"jax", "numpy", "scipy", "torch"}
-CONSTANTS = (1e-3, 32.0)
-"""Numbers in somebody's code that count: smaller ones keep denominators from zero and nobody's entries are as small, larger ones count
-iterations or stand for infinity. One and two are everywhere, as exponents and factors: they come last, where the code branches."""
+CONSTANTS, LARGE = (1e-3, 1e4), 32.0
+"""Numbers in somebody's code that count: smaller ones keep denominators from zero and nobody's entries are as small, larger ones stand
+for infinity. Those from `LARGE` on often count iterations, and come after the others. One and two are everywhere, as exponents and
+factors: they come last, where the code branches."""
 BRANCHES = frozenset({"clip", "cond", "max", "maximum", "min", "minimum", "piecewise", "select", "where"})
 KINDS = ("grad", "jvp", "vjp", "jacobian", "hessian")
 NOUNS = {"grad": "gradient", "jacobian": "Jacobian", "hessian": "Hessian"}
@@ -317,7 +318,7 @@ class _Parts:
         sizes = (abs(float(x)) for x in found if isinstance(x, (int, float)) and not isinstance(x, bool))
         numbers = dict.fromkeys(x for x in sizes if CONSTANTS[0] <= x <= CONSTANTS[1])
         common = [x for x in (1.0, 2.0) if x in numbers]
-        return (*(x for x in numbers if x not in common), *(common if branches else ()))
+        return (*sorted((x for x in numbers if x not in common), key=lambda x: x > LARGE), *(common if branches else ()))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Parts) and len(self.things) == len(other.things) and all(map(is_, self.things, other.things))

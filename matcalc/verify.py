@@ -383,7 +383,10 @@ def _tallies(rule: Subject, answered: Sequence[tuple[Observation, Answers]], *, 
 def _again(rule: Subject, seen: Observation, seed: int, *, elsewhere: bool) -> Compared:
     """Every property beside every oracle, at cases nearby."""
     batch = nearby(rule, seen.batch, seed)
-    near = look(rule, batch, traced=seen.autodiff is not None, differenced=len(seen.steps))
+    rows = len(seen.steps)
+    near = look(rule, batch, traced=seen.autodiff is not None, differenced=rows)
+    few = tuple(differences.Difference(d.value[:rows], d.error[:rows], d.plain[:rows], d.kink[:rows]) for d in near.differences)
+    near = replace(near, differences=few, steps=near.steps[:rows])  # more were taken if one of them looked like a kink
     near = replace(near, stick=properties.raised(near.stick, seen.stick))
     near = replace(near, stick=_roughened(near))
     return _compare_all(rule, near, properties.ask(rule, batch), {}, elsewhere=elsewhere)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -779,3 +780,64 @@ def test_a_claim_that_raises_is_told_from_a_function_that_raises() -> None:
     found = matcalc.check(log_det, invertible("n"), grad=gradient, seed=1)
     assert found.status is Status.REFUTED
     assert "the derivative claimed for log_det raises ValueError" in str(found)
+
+
+def test_a_kink_that_only_the_second_look_sees_breaks_nothing() -> None:
+    """Beside the cases one may look like a kink, and then differences are taken at all of them: more rows than at the cases."""
+
+    def root(A: Any) -> Any:
+        w, V = np.linalg.eigh(A)
+        return (V * np.sqrt(w)) @ V.T
+
+    def bures(A: Any, B: Any) -> Any:
+        R = root(A)
+        return np.trace(A) + np.trace(B) - 2 * np.sum(np.sqrt(np.linalg.eigvalsh(R @ B @ R)))
+
+    def transport(A: Any, B: Any) -> Any:
+        R = root(A)
+        return np.eye(len(A)) - np.linalg.solve(R, root(R @ B @ R)) @ np.linalg.inv(R)
+
+    domains = (positive_definite("n"), positive_definite("n"))
+    found = matcalc.check(bures, *domains, grad=lambda A, B: (transport(A, B), transport(B, A) * (1 + 1e-6)), seed=0)
+    assert found.status is Status.REFUTED
+
+
+def _spherical(x: Any) -> Any:
+    r, t, p = x
+    return np.array([r * np.sin(t) * np.cos(p), r * np.sin(t) * np.sin(p), r * np.cos(t)])
+
+
+def _spherical_jacobian(x: Any) -> Any:
+    r, (t, p) = x[0], x[1:]
+    along = [np.sin(t) * np.cos(p), np.sin(t) * np.sin(p), np.cos(t)]
+    south = [r * np.cos(t) * np.cos(p), r * np.cos(t) * np.sin(p), -r * np.sin(t)]
+    east = [-r * np.sin(t) * np.sin(p), r * np.sin(t) * np.cos(p), 0 * t]
+    return np.array([along, south, east]).T
+
+
+@pytest.mark.parametrize(
+    ("f", "domains", "kind", "right", "wrong"),
+    [
+        pytest.param(
+            _spherical, (real("3"),), "jacobian", _spherical_jacobian,
+            lambda x: _spherical_jacobian(x) * (1 - 0.5 * (x[1] == 0)), id="one entry of three is zero",
+        ),
+        pytest.param(
+            lambda x, r: jnp.sum(x * x * r), (positive("n"), positive()), "grad", lambda x, r: (2 * x * r, jnp.sum(x * x)),
+            lambda x, r: (jnp.where(x == r, 0.0, 2 * x * r), jnp.sum(x * x)), id="entries equal to another input",
+        ),
+        pytest.param(
+            lambda x: jnp.sum(x**3), (real("n"),), "grad", lambda x: 3 * x**2,
+            lambda x: 3 * x**2 * (0.5 if len(x) > 64 else 1.0), id="wrong from a size in the code on",
+        ),
+        pytest.param(
+            lambda x: jnp.sum(jnp.log(x)), (positive("n"),), "grad", lambda x: 1 / x,
+            lambda x: jnp.where(x > 5000, 0.9, 1.0) / x, id="beyond the largest number of the code",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_few_places_is_looked_for_there(
+    f: Callable[..., Any], domains: tuple[Any, ...], kind: Any, right: Callable[..., Any], wrong: Callable[..., Any]
+) -> None:
+    assert matcalc.check(f, *domains, **{kind: right}, seed=1).status.good
+    assert matcalc.check(f, *domains, **{kind: wrong}, seed=1).status is Status.REFUTED

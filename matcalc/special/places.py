@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, pairwise, permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,8 @@ PLAIN = "nothing special"
 CONSTANTS = "constants of the code"
 MOST_CONSTANTS = 4
 "Numbers of the code that inputs are made of; the first ones, which are those of the claim."
+NAMED_ENTRIES = 8
+"Entries of an array of fixed size that may each be zero alone; the first one is so by its domain."
 ILL_CONDITIONED = ("condition 1e", "scale")
 "Kinds at which a library may refuse to factor a matrix."
 BACKWARDS = "reversed in memory"
@@ -98,9 +100,8 @@ def _places(subject: Subject, sizes: Sizes, seed: int) -> Iterable[Place]:
     for name in alike.get("zero", {}) if len(alike.get("zero", {})) > 2 else ():
         yield place(name, "all others zero", {other: point for other, point in alike["zero"].items() if other != name})
     yield from (place(*found) for found in _of_the_code(subject, sizes, alike.get("zero", {})))
-    for (one, first), (two, second) in combinations(domains.items(), 2):
-        if replace(first, held=second.held) == second and plain[one].size:
-            yield place(f"{one}, {two}", "equal to each other", {two: plain[one]})
+    yield from (place(*found) for found in _equal_inputs(domains, plain))
+    yield from (place(*found) for found in _single_zeros(domains, plain))
 
 
 def _of_size(subject: Subject, sizes: Sizes) -> list[tuple[str, str]]:
@@ -113,6 +114,25 @@ def _of_size(subject: Subject, sizes: Sizes) -> list[tuple[str, str]]:
     return [(name, "wide" if m < n else "tall") for name, (m, n) in shapes.items() if m != n] or [("", PLAIN)]
 
 
+def _equal_inputs(domains: dict[str, Domain], plain: dict[str, Floats]) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    """Two inputs of one kind that are the same, or all entries of one equal to another that is a number."""
+    for (one, first), (two, second) in combinations(domains.items(), 2):
+        if replace(first, held=second.held) == second and plain[one].size:
+            yield f"{one}, {two}", "equal to each other", {two: plain[one]}
+    for (one, first), (two, second) in permutations(domains.items(), 2):
+        if not first.dims and second.dims and second.allows(float(plain[one])):
+            yield f"{two}, {one}", "equal to each other", {two: np.full(plain[two].shape, plain[one])}
+
+
+def _single_zeros(domains: dict[str, Domain], plain: dict[str, Floats]) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    """Single entries that are zero, where each has a meaning of its own since the size is fixed; the domains own the first one's."""
+    for name, domain in domains.items():
+        if domain.dims and all(d.fixed for d in domain.dims) and domain.allows(0.0):
+            entries = np.arange(plain[name].size).reshape(plain[name].shape)
+            for k in range(1, min(entries.size, NAMED_ENTRIES)):
+                yield name, f"entry {k + 1} zero", {name: np.where(entries == k, 0.0, plain[name])}
+
+
 def _of_the_code(subject: Subject, sizes: Sizes, zeros: dict[str, Any]) -> Iterable[tuple[str, str, dict[str, Any]]]:
     """One input made of the numbers of the code; another one zero besides, so that what it is subtracted from stays such a number."""
     for name, domain in subject.domains.items():
@@ -123,13 +143,13 @@ def _of_the_code(subject: Subject, sizes: Sizes, zeros: dict[str, Any]) -> Itera
 
 
 def _at_constants(subject: Subject, domain: Domain, shape: tuple[int, ...]) -> list[Floats]:
-    """Points whose entries are numbers of the subject's code and the middles between them, of both signs, as far as the domain allows.
+    """Points whose entries are numbers of the subject's code, others between and beyond them, of both signs, as the domain allows.
 
-    What a branch is taken for lies at such a number or between two. First another number stands at each place, in turn, then the
-    same one at all.
+    What a branch is taken for lies at such a number, between two, or beyond the largest. First another number stands at each place,
+    in turn, then the same one at all.
     """
     numbers = sorted(subject.constants[:MOST_CONSTANTS])
-    middles = [(a + b) / 2 for a, b in zip([0.0, *numbers], numbers, strict=False)]
+    middles = [(a + b) / 2 for a, b in pairwise([0.0, *numbers, *(2 * x for x in numbers[-1:])])]
     pool = [x for number in (*numbers, *middles) for x in (number, -number) if domain.allows(x)]
     entries = np.arange(int(np.prod(shape)))
     if not entries.size:

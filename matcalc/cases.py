@@ -52,7 +52,7 @@ PROFILES = {
     "thorough": Profile(cases=600, probes=3, perturbations=4, large=True),
 }
 
-COUNTS, MORE_SIZES = range(4, 130), 3
+COUNTS, MORE_SIZES = range(4, 130), 4
 "Whole numbers in a function's code that may be sizes at which it does something else, and how many sizes are tried for them."
 MOST_ENTRIES = 400
 "Entries of an input at sizes that are larger than they need be."
@@ -142,12 +142,21 @@ def groups(rule: Subject, profile: Profile) -> list[Sizes]:
 
 
 def named_groups(rule: Subject) -> list[Sizes]:
-    """All sizes equal to a whole number in the subject's code, to the next one, or to a length that is fixed in its domains."""
+    """All sizes equal to a whole number in the subject's code, to the next one, or to a length that is fixed in its domains.
+
+    Where that makes too many entries, one size is that number and the others are 2.
+    """
     fixed = [c for domain in rule.domains.values() for d in domain.dims if (c := d.fixed) is not None and c in COUNTS]
     whole = [int(c) for c in rule.constants if c in COUNTS]
     named = list(dict.fromkeys([*fixed, *whole, *(c + 1 for c in whole)]))[:MORE_SIZES]
-    found = _distinct(sizes for sizes in (dict.fromkeys(symbols(rule), c) for c in named) if sizes and admitted(rule, sizes))
-    return [sizes for sizes in found if _entries(rule, sizes) <= MOST_ENTRIES]
+    names = symbols(rule)
+    wanted: list[Sizes] = []
+    for c in named if names else ():
+        equal = dict.fromkeys(names, c)
+        alone = [dict.fromkeys(names, 2) | {name: c} for name in names]
+        wanted += [equal] if _entries(rule, equal) <= MOST_ENTRIES else alone
+    found = _distinct(sizes for sizes in wanted if admitted(rule, sizes))
+    return [sizes for sizes in found if _entries(rule, sizes) <= MOST_ENTRIES][:MORE_SIZES]
 
 
 def _entries(rule: Subject, sizes: Sizes) -> int:

@@ -305,6 +305,12 @@ class _Parts:
         return named | ({"jax"} if by_jax else set()) | ({"torch"} if any(map(frameworks.may_carry, self.things)) else set())
 
     @property
+    def asks_for_equality(self) -> bool:
+        """Whether NumPy is asked if two arrays are equal, which it denies of arrays that JAX traces, where others raise."""
+        names = (autodiff.names(thing.__code__) for thing in self.things if isinstance(thing, FunctionType))
+        return any(not found.isdisjoint({"array_equal", "array_equiv"}) for found in names)
+
+    @property
     def constants(self) -> tuple[float, ...]:
         """The numbers in code that is nobody's library, as far as an entry or a size may well be one of them; each once, no signs."""
         found: list[Any] = []
@@ -314,7 +320,8 @@ class _Parts:
                 found += [*thing.args, *thing.keywords.values()]
             elif isinstance(thing, FunctionType) and (thing.__module__ or "").partition(".")[0] not in LIBRARIES:
                 found += [*autodiff.constants(thing.__code__), *_looked_up(thing)]
-                branches = branches or not BRANCHES.isdisjoint(autodiff.names(thing.__code__))
+                code = thing.__code__
+                branches = branches or autodiff.compares(code) or not BRANCHES.isdisjoint(autodiff.names(code))
         sizes = (abs(float(x)) for x in found if isinstance(x, (int, float)) and not isinstance(x, bool))
         numbers = dict.fromkeys(x for x in sizes if CONSTANTS[0] <= x <= CONSTANTS[1])
         common = [x for x in (1.0, 2.0) if x in numbers]
@@ -349,7 +356,6 @@ def _subjects(
 
     Kept from call to call, because JAX compiles once for each function object, but only as long as nothing in them is replaced.
     """
-    del made_of
     lender = {"NumPy": _as_it_is, "JAX": autodiff.lent, "PyTorch": frameworks.lent_to_torch}[library]
 
     def lent(function: Function) -> Function:
@@ -358,7 +364,7 @@ def _subjects(
     value = lent(f)
     of = {word: lent(claim) for word, claim in claims}
     jax = library == "JAX"
-    mapped = jax or (library == "NumPy" and traceable)
+    mapped = (jax or (library == "NumPy" and traceable)) and not made_of.asks_for_equality
     found: list[tuple[str, tuple[Callable[..., Linearization[Any]], Function, bool], bool]] = []
     for group in (("jvp", "vjp"), ("grad",), ("jacobian",)):
         together: dict[str, Function] = {word: of[word] for word in group if word in of}

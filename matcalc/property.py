@@ -44,6 +44,9 @@ TRUST = 10.0
 "Units of its own error estimate that a finite difference may be wrong by."
 TOO_WEAK = 1e-6
 "Relative difference that rounding alone may explain, in an algorithm that loses more digits than the problem demands."
+OWN_DIGITS = 3e-11
+"""Relative difference that is left to somebody's own code where little more than the tolerance speaks against it: one less a saturated
+logistic has lost digits that its neighbours have lost alike, in the function and in its gradient otherwise."""
 JUDGEABLE = 1e-7
 "Relative tolerance beyond which a case is not judged: a condition number that large is itself known to a factor only."
 SECOND_LOOKS = 4
@@ -154,7 +157,7 @@ def _ask_once(rule: Subject, batch: Batch, case: int) -> tuple[Any, ...]:
         if case >= PROBED:
             bent[word] = [np.zeros_like(array) for array in answers[0]]
             continue
-        bent[word] = _bend(partial(_call, rule.name, at, word, where=where), questions, answers)
+        bent[word] = _bend(partial(_call, rule.name, at, word, where=where), questions, answers, parted=word == "vjp")
         if not _same(answers[0], _call(rule.name, again, word, questions[0], where)):
             raise FaultError("pure", f"{rule.name}.{word} gives another answer when it is asked the same question again{where}")
     for name, before, after in zip(batch.names, inputs, handed, strict=True):
@@ -189,11 +192,16 @@ def _ask_at_once(rule: Subject, batch: Batch) -> Answers:
     """The answers to all questions of a batch by one call of a function that can be mapped over points."""
     (a, b), second = WEIGHTS, 1 if batch.tangents[0].shape[1] > 1 else 0
 
-    def with_combinations(x: Floats) -> Floats:
+    def with_combinations(x: Floats, alone: Floats | float = 1.0) -> Floats:
         first = x[:, :1]
-        return np.concatenate([x, a * first + b * x[:, second : second + 1], FAR_SCALE * first, 0 * first], axis=1)
+        one, rest = alone * first, (1 - alone) * first
+        return np.concatenate([x, a * first + b * x[:, second : second + 1], FAR_SCALE * first, 0 * first, one, rest], axis=1)
 
-    asked = [[with_combinations(x) for x in arrays] for arrays in (batch.tangents, batch.cotangents)]
+    alone = _first_entry([c.shape[2:] for c in batch.cotangents])
+    asked = [
+        [with_combinations(x) for x in batch.tangents],
+        [with_combinations(x, entry) for x, entry in zip(batch.cotangents, alone, strict=True)],
+    ]
     cases, probes = asked[0][0].shape[:2]
     points = [np.repeat(x, probes, axis=0) for x in batch.inputs]
     questions = [x.reshape(cases * probes, *x.shape[2:]) for arrays in asked for x in arrays]
@@ -207,15 +215,16 @@ def _ask_at_once(rule: Subject, batch: Batch) -> Answers:
     for word in claimed:
         found[word], rest = [_as_numbers(rule.name, word, x) for x in rest[: sizes[word]]], rest[sizes[word] :]
     bent = {word: [_worst_bend(x, second) for x in found[word]] for word in found}
-    plain = {word: tuple(x[:, :-3] for x in found[word]) for word in found}
+    plain = {word: tuple(x[:, :-5] for x in found[word]) for word in found}
     return Answers(tuple(v[:, 0] for v in value), plain["jvp"], plain["vjp"], (tuple(bent["jvp"]), tuple(bent["vjp"])))
 
 
 def _worst_bend(answers: Floats, second: int) -> Floats:
-    """How far the last three answers of each case, to combinations of probes, are from linear: the worst of the three."""
+    """How far the last five answers of each case, to combinations and parts of probes, are from linear: the worst of them."""
     a, b = WEIGHTS
-    plain, combined, enlarged, nothing = answers[:, :-3], answers[:, -3], answers[:, -2], answers[:, -1]
-    gaps = np.stack([combined - (a * plain[:, 0] + b * plain[:, second]), enlarged / FAR_SCALE - plain[:, 0], nothing])
+    plain, (combined, enlarged, nothing, one, rest) = answers[:, :-5], np.moveaxis(answers[:, -5:], 1, 0)
+    first = plain[:, 0]
+    gaps = np.stack([combined - (a * first + b * plain[:, second]), enlarged / FAR_SCALE - first, nothing, one + rest - first])
     sizes = norms(gaps)
     worst = np.argmax(np.where(np.isfinite(sizes), sizes, np.inf), axis=0)
     return gaps[worst, np.arange(len(worst))]
@@ -255,23 +264,44 @@ def _same(xs: Sequence[Floats], ys: Sequence[Floats]) -> bool:
 
 
 def _bend(
-    call: Callable[[Sequence[Floats]], list[Floats]], probes: Sequence[Sequence[Floats]], answers: Sequence[Sequence[Floats]]
+    call: Callable[[Sequence[Floats]], list[Floats]],
+    probes: Sequence[Sequence[Floats]],
+    answers: Sequence[Sequence[Floats]],
+    *,
+    parted: bool,
 ) -> list[Floats]:
-    """How far a map is from linear: the worst of a combination with a negative weight, a large multiple, and zero."""
+    """How far a map is from linear: the worst of a combination with a negative weight, a large multiple, and zero.
+
+    `parted`, of the sum of one entry alone and of the others too: tangents would have to keep the structure of their input.
+    """
     a, b = WEIGHTS
     second = 1 if len(probes) > 1 else 0
     combined = call([a * x + b * y for x, y in zip(probes[0], probes[second], strict=True)])
     enlarged = call([FAR_SCALE * x for x in probes[0]])
     nothing = call([zeros_like(x) for x in probes[0]])
+    one, rest = answers[0], nothing
+    if parted:
+        alone = _first_entry([x.shape for x in probes[0]])
+        one = call([entry * x for entry, x in zip(alone, probes[0], strict=True)])
+        rest = call([(1 - entry) * x for entry, x in zip(alone, probes[0], strict=True)])
     bends = []
     for k, answer in enumerate(combined):
         gaps = (
             answer - (a * answers[0][k] + b * answers[second][k]),
             enlarged[k] / FAR_SCALE - answers[0][k],
             nothing[k],
+            one[k] + rest[k] - answers[0][k],
         )
         bends.append(max(gaps, key=lambda gap: float(np.max(np.abs(gap), initial=0.0)) if np.all(np.isfinite(gap)) else np.inf))
     return bends
+
+
+def _first_entry(shapes: Sequence[tuple[int, ...]]) -> list[Floats]:
+    """Arrays of zeros but for the very first entry, which is one."""
+    arrays = [np.zeros(shape) for shape in shapes]
+    for x in arrays[:1]:
+        x.reshape(-1)[:1] = 1.0
+    return arrays
 
 
 def _as_numbers(name: str, word: str, answer: Any) -> Floats:
@@ -541,6 +571,12 @@ def _without_rounding(comparison: Comparison, others: Sequence[Comparison]) -> C
         error=np.where(forgiven, norms(common), comparison.error),
         tolerance=np.where(forgiven, comparison.tolerance + 2 * scatter, comparison.tolerance),
     )
+
+
+def allowing(comparison: Comparison, relative: float) -> Comparison:
+    """The comparison, a relative difference allowed at least."""
+    floor = relative * np.maximum(comparison.scale, comparison.natural)
+    return replace(comparison, tolerance=np.maximum(comparison.tolerance, floor))
 
 
 Compared = dict[Any, list[Comparison]]

@@ -369,6 +369,8 @@ def _tallies(rule: Subject, answered: Sequence[tuple[Observation, Answers]], *, 
         if doubtful:
             rough = _compare_all(rule, replace(seen, stick=_roughened(seen)), answers, {}, elsewhere=here_too)
             compared |= properties.second_look({key: rough[key] for key in doubtful}, partial(_again, rule, seen, elsewhere=here_too))
+            for key in doubtful if not rule.strict else ():
+                compared[key] = [properties.allowing(c, properties.OWN_DIGITS) for c in compared[key]]
         kinked = np.any([d.kink for d in seen.differences], axis=(0, 2))
         smooth = np.concatenate([~kinked, np.ones(seen.batch.count - len(kinked), dtype=bool)])
         for key, arrays in compared.items():

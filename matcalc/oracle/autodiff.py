@@ -12,6 +12,7 @@ import builtins
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dis import get_instructions
 from functools import lru_cache, partial
 from importlib import import_module
 from types import CellType, CodeType, FunctionType, ModuleType
@@ -174,6 +175,12 @@ def names(code: CodeType) -> set[str]:
     """The names that a piece of code and the functions defined in it look up."""
     inner = (names(constant) for constant in code.co_consts if isinstance(constant, CodeType))
     return set(code.co_names).union(*inner)
+
+
+def compares(code: CodeType) -> bool:
+    """Whether a piece of code, or a function defined in it, compares one thing with another."""
+    inner = (compares(constant) for constant in code.co_consts if isinstance(constant, CodeType))
+    return any(step.opname == "COMPARE_OP" for step in get_instructions(code)) or any(inner)
 
 
 def constants(code: CodeType) -> list[Any]:

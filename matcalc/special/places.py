@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SCALES = (1e-6, 1e6)
 EXTREMES = (1e-150, 1e150)
 PLAIN = "nothing special"
+EQUAL = "equal to each other"
 CONSTANTS = "constants of the code"
 MOST_CONSTANTS = 4
 "Numbers of the code that inputs are made of; the first ones, which are those of the claim."
@@ -58,7 +59,8 @@ class Place:
 
 def places(subject: Subject, *, seed: int = 0) -> list[Place]:
     """Every special point of the rule's domains, at a few sizes. Which kinds there are does not depend on the seed."""
-    return [place for sizes in _shapes(subject) for place in _distinct(_places(subject, sizes, seed))]
+    found = [place for sizes in _shapes(subject) for place in _distinct(_places(subject, sizes, seed))]
+    return found if subject.strict else [*found, *_meeting(subject, seed)]  # it takes a shape of its own, which costs a compilation
 
 
 def _shapes(subject: Subject) -> list[Sizes]:
@@ -77,8 +79,7 @@ def _places(subject: Subject, sizes: Sizes, seed: int) -> Iterable[Place]:
     """The special points of one shape, the plain one first: one input special at a time, then all of them alike."""
     rng = generator(subject, seed, sizes)
     domains = subject.domains
-    noises = {name: rng.standard_normal(domain.shape(sizes)) for name, domain in domains.items()}
-    plain = {name: as_floats(domain.point(noises[name])) for name, domain in domains.items()}
+    noises, plain = _plain(domains, sizes, rng)
 
     def place(input_: str, kind: str, changed: dict[str, Any]) -> Place:
         return Place(input_, kind, sizes, tuple(as_floats(x) for x in {**plain, **changed}.values()))
@@ -104,6 +105,29 @@ def _places(subject: Subject, sizes: Sizes, seed: int) -> Iterable[Place]:
     yield from (place(*found) for found in _single_zeros(domains, plain))
 
 
+def _plain(domains: dict[str, Domain], sizes: Sizes, rng: np.random.Generator) -> tuple[dict[str, Floats], dict[str, Floats]]:
+    """A point of each domain, and the noise that it was made from."""
+    noises = {name: rng.standard_normal(domain.shape(sizes)) for name, domain in domains.items()}
+    return noises, {name: as_floats(domain.point(noises[name])) for name, domain in domains.items()}
+
+
+def _meeting(subject: Subject, seed: int) -> list[Place]:
+    """Inputs that are equal to each other where only equal sizes let them be."""
+    domains, sizes = subject.domains, dict.fromkeys(symbols(subject), 3)
+    pairs = combinations(domains.values(), 2)
+    meet = [a for a, b in pairs if a.dims != b.dims and _alike(a, b) and a.shape(sizes) == b.shape(sizes)]
+    if not meet or not admitted(subject, sizes):
+        return []
+    _, plain = _plain(domains, sizes, generator(subject, seed, sizes))
+    found = [(both, changed) for both, kind, changed in _equal_inputs(domains, plain) if kind == EQUAL]
+    return [Place(both, EQUAL, sizes, tuple({**plain, **changed}.values())) for both, changed in found]
+
+
+def _alike(one: Domain, other: Domain) -> bool:
+    """Whether two domains are the same set but for their sizes."""
+    return replace(one, dims=other.dims, held=other.held) == other
+
+
 def _of_size(subject: Subject, sizes: Sizes) -> list[tuple[str, str]]:
     """What is special about sizes alone."""
     if 0 in sizes.values():
@@ -115,13 +139,23 @@ def _of_size(subject: Subject, sizes: Sizes) -> list[tuple[str, str]]:
 
 
 def _equal_inputs(domains: dict[str, Domain], plain: dict[str, Floats]) -> Iterable[tuple[str, str, dict[str, Any]]]:
-    """Two inputs of one kind that are the same, or all entries of one equal to another that is a number."""
-    for (one, first), (two, second) in combinations(domains.items(), 2):
-        if replace(first, held=second.held) == second and plain[one].size:
-            yield f"{one}, {two}", "equal to each other", {two: plain[one]}
+    """Two inputs from one set that are the same, or whose rows or entries are, or each of which is the other's transpose."""
+    order = list(domains)
     for (one, first), (two, second) in permutations(domains.items(), 2):
-        if not first.dims and second.dims and second.allows(float(plain[one])):
-            yield f"{two}, {one}", "equal to each other", {two: np.full(plain[two].shape, plain[one])}
+        x, shape, both = plain[one], plain[two].shape, f"{one}, {two}"
+        if not _alike(first, second) or not x.size or (x.ndim and order.index(one) > order.index(two)):
+            continue
+        free = first.allows(float(x.reshape(-1)[0]))  # each entry by itself is what the set asks for
+        if x.shape == shape:
+            yield both, EQUAL, {two: x}
+        elif free and not x.ndim:
+            yield f"{two}, {one}", EQUAL, {two: np.full(shape, x)}
+        elif free and x.ndim == len(shape) and x.shape[1:] == shape[1:]:
+            yield both, "equal rows", {two: np.resize(x, shape)}
+        if free and x.ndim == 2 and x.shape[::-1] == shape:
+            yield both, "each other's transpose", {two: x.T}
+        if free and x.shape == shape and second.allows(-float(x.reshape(-1)[0])) and second.allows(float(x.reshape(-1)[0])):
+            yield both, "opposite to each other", {two: -x}
 
 
 def _single_zeros(domains: dict[str, Domain], plain: dict[str, Floats]) -> Iterable[tuple[str, str, dict[str, Any]]]:

@@ -16,7 +16,20 @@ import pytest
 import matcalc
 from matcalc.cases import Profile
 from matcalc.checking import _Parts  # pyright: ignore[reportPrivateUsage]
-from matcalc.domain import held, invertible, nonzero, one_hot, positive, positive_definite, punctured, real, signs, simplex
+from matcalc.domain import (
+    distinct,
+    held,
+    invertible,
+    nonzero,
+    one_hot,
+    positive,
+    positive_definite,
+    punctured,
+    real,
+    scaled,
+    signs,
+    simplex,
+)
 from matcalc.oracle import complex_step, differences
 from matcalc.verdict import Status
 
@@ -861,3 +874,23 @@ def test_digits_that_every_neighbour_loses_are_no_mistake() -> None:
 
     assert matcalc.check(ordinal, real("n"), real("2"), grad=gradient, seed=2).status.good
     assert matcalc.check(ordinal, real("n"), real("2"), grad=partial(gradient, more=3e-9), seed=2).status is Status.REFUTED
+
+
+def test_a_scale_that_nobody_asked_for_does_not_keep_rounding_elsewhere_from_a_second_look() -> None:
+    """A Gaussian process at scale 1e3: at 1e9 its inverse is noise; at a zero of y digits are lost that a hair away are lost otherwise."""
+
+    def log_likelihood(t: Any, y: Any, s: Any) -> Any:
+        L = jnp.linalg.cholesky(s**2 * jnp.exp(-((t[:, None] - t) ** 2) / 2e6) + 0.1 * jnp.eye(len(t)))
+        return -jnp.sum(jax.scipy.linalg.solve_triangular(L, y, lower=True) ** 2) / 2 - jnp.sum(jnp.log(jnp.diagonal(L)))
+
+    def gradient(t: Any, y: Any, s: Any, factor: float = 1.0) -> Any:
+        K = s**2 * jnp.exp(-((t[:, None] - t) ** 2) / 2e6)
+        inverse = jnp.linalg.inv(K + 0.1 * jnp.eye(len(t)))
+        a = inverse @ y
+        return -a, factor * jnp.sum((jnp.outer(a, a) - inverse) * K) / s
+
+    domains = [scaled(1e3, domain) for domain in (distinct("n"), real("n"), positive())]
+    domains[0] = held(domains[0])
+    for seed in range(4):
+        assert matcalc.check(log_likelihood, *domains, grad=gradient, seed=seed).status is not Status.REFUTED
+    assert matcalc.check(log_likelihood, *domains, grad=partial(gradient, factor=1.001), seed=0).status is Status.REFUTED

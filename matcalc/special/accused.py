@@ -11,7 +11,7 @@ from matcalc import property as properties
 from matcalc.array import parts
 from matcalc.cases import Batch, nearby
 from matcalc.oracle import autodiff
-from matcalc.property import TRUST, Answers, Compared, Comparison, FaultError, norms
+from matcalc.property import TOO_WEAK, TRUST, Answers, Compared, Comparison, FaultError, norms
 from matcalc.special.asking import ask_all, cases_of, first_probes
 from matcalc.special.places import ILL_CONDITIONED, Place
 from matcalc.special.sides import Study, studied
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     Arrays = tuple[Floats, ...]
     Judged = list[tuple[str, Comparison]]
 
+SCATTERED = 3
+"Points beside a place at which a claim is asked whether it says the same."
 CLOSER = (2.0**-12, 2.0**-24)
 "How much smaller steps are taken where differences speak against what is claimed, to see whether they still do."
 
@@ -39,7 +41,11 @@ def settle(subject: Subject, study: Study, judge: Callable[[Subject, Study], Jud
     They stay as they are where the rule cannot be asked nearby.
     """
     judged = judge(subject, study)
-    cases = [int(k) for k in np.flatnonzero(np.any([np.any(c.margin > 1, axis=1) for _, c in judged], axis=0))]
+    beyond = np.any([np.any(c.margin > 1, axis=1) for _, c in judged], axis=0)
+    doubtful = [properties.could_be_rounding([_only(c, [k]) for _, c in judged]) for k in range(len(beyond))] & beyond
+    cases = [int(k) for k in np.flatnonzero(doubtful)]  # a mistake at one point is no reason to take rounding at another one for a mistake
+    if not cases:
+        return judged
     some, probes = cases_of(study.whole, cases), study.batch.reach.shape[1]
 
     def again(seed: int) -> Compared:
@@ -51,13 +57,13 @@ def settle(subject: Subject, study: Study, judge: Callable[[Subject, Study], Jud
             raise fault
         assert answers is not None  # noqa: S101  (there are cases, and no faults)
         found = judge(subject, studied(subject, near, [study.places[k] for k in cases], answers, probes=probes))
-        return {"": [_with_rows(c, cases, there) for (_, c), (_, there) in zip(judged, found, strict=True)]}
+        return {"": [there for _, there in found]}
 
     try:
-        settled = properties.second_look({"": [c for _, c in judged]}, again)[""]
+        settled = properties.second_look({"": [_only(c, cases) for _, c in judged]}, again)[""]
     except FaultError:
         return judged
-    return [(meaning, c) for (meaning, _), c in zip(judged, settled, strict=True)]
+    return [(meaning, _with_rows(c, cases, there)) for (meaning, c), there in zip(judged, settled, strict=True)]
 
 
 def excused(subject: Subject, study: Study, judged: Judged, *, kinks: bool = False) -> Judged:
@@ -72,7 +78,7 @@ def excused(subject: Subject, study: Study, judged: Judged, *, kinks: bool = Fal
     if answers is None or faults:
         return judged
     accused = Accused(subject, [study.places[k] for k in cases], batch, probes, answers, [_only(c, cases) for _, c in judged])
-    for index, excuse in [*accused.bent(), *(() if subject.strict or kinks else accused.lost())]:
+    for index, excuse in [*accused.bent(), *(() if subject.strict or kinks else (*accused.lost(), *accused.scattered()))]:
         c = judged[index][1]
         c.error[cases] = np.where(excuse, 0.0, c.error[cases])
         c.usable[cases] &= ~excuse
@@ -102,18 +108,35 @@ class Accused:
                 yield index, there.usable & (there.margin <= 1) & (there.tolerance <= c.error / TRUST)
 
     def lost(self) -> Iterable[tuple[int, Bools]]:
-        """Where JAX, at conditions and scales that nobody asked for, does not say what differences say.
+        """Where JAX, at conditions and scales that nobody asked for or about the last digits, does not say what differences say.
 
         Digits are lost there that only a rule has to keep; to convict somebody's code both must speak against it.
         """
         pushed = self.by_jax()
-        far = np.array([[place.kind.startswith(ILL_CONDITIONED)] for place in self.places])
+        far = self.far()
         asked = first_probes(self.batch, self.probes)
         theirs = list(pushed[: len(self.answers.jvp)])
         if pushed and self.answers.vjp:
             theirs.append(properties.pairings(self.answers, asked, pushed)[1])
         for index, (c, mine, jax) in enumerate(zip(self.compared, self.pushed(self.answers), theirs, strict=False)):
-            yield index, far & (norms(jax - (mine - c.gap)) > c.error / TRUST)
+            last_digits = c.error <= TOO_WEAK * np.maximum(c.scale, c.natural)
+            yield index, (far | last_digits) & (norms(jax - (mine - c.gap)) > c.error / TRUST)
+
+    def scattered(self) -> Iterable[tuple[int, Bools]]:
+        """Where, at conditions and scales that nobody asked for, what is claimed a hair away differs by what it is accused of."""
+        if not (far := self.far()).any():
+            return
+        beside = [ask_all(self.subject, nearby(self.subject, first_probes(self.batch, self.probes), seed)) for seed in range(SCATTERED)]
+        if any(answers is None or faults for answers, faults in beside):
+            return
+        mine, theirs = self.pushed(self.answers), [self.pushed(answers) for answers, _ in beside if answers is not None]
+        for index, (c, here) in enumerate(zip(self.compared, mine, strict=False)):
+            apart = np.max([norms(there[index] - here) for there in theirs], axis=0)
+            yield index, far & (apart > c.error / TRUST)
+
+    def far(self) -> Bools:
+        """At which places the condition or the scale is one that nobody asked for: (places, 1)."""
+        return np.array([[place.kind.startswith(ILL_CONDITIONED)] for place in self.places])
 
     def pushed(self, answers: Answers) -> list[Floats]:
         """What is compared: the jvp, and the vjp along the tangents."""
@@ -146,8 +169,9 @@ def _only(comparison: Comparison, cases: Sequence[int]) -> Comparison:
     return Comparison(**{name: x[cases] for name, x in vars(comparison).items()})
 
 
-def _with_rows(comparison: Comparison, cases: Sequence[int], there: Comparison) -> Comparison:
-    """A comparison with the gap of another one at some cases."""
-    gap, usable = comparison.gap.copy(), comparison.usable.copy()
-    gap[cases], usable[cases] = there.gap, there.usable
-    return replace(comparison, gap=gap, usable=usable)
+def _with_rows(comparison: Comparison, cases: Sequence[int], some: Comparison) -> Comparison:
+    """A comparison with what another one says of some cases."""
+    arrays = {name: x.copy() for name, x in vars(comparison).items()}
+    for name, x in arrays.items():
+        x[cases] = getattr(some, name)
+    return Comparison(**arrays)

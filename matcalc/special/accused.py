@@ -87,7 +87,7 @@ def excused(subject: Subject, study: Study, judged: Judged, *, kinks: bool = Fal
 
 @dataclass(frozen=True)
 class Accused:
-    """Special points at which differences speak against what is claimed; `compared` as `_against_differences` has it.
+    """Special points at which differences speak against what is claimed; `compared` as `against_differences` has it.
 
     Each question is answered by the comparisons it is about, by their index, and the cases and probes that it excuses.
     """

@@ -145,7 +145,8 @@ def _equal_inputs(domains: dict[str, Domain], plain: dict[str, Floats]) -> Itera
         x, shape, both = plain[one], plain[two].shape, f"{one}, {two}"
         if not _alike(first, second) or not x.size or (x.ndim and order.index(one) > order.index(two)):
             continue
-        free = first.allows(float(x.reshape(-1)[0]))  # each entry by itself is what the set asks for
+        entry = float(x.reshape(-1)[0])
+        free = first.allows(entry)  # each entry by itself is what the set asks for
         if x.shape == shape:
             yield both, EQUAL, {two: x}
         elif free and not x.ndim:
@@ -154,7 +155,7 @@ def _equal_inputs(domains: dict[str, Domain], plain: dict[str, Floats]) -> Itera
             yield both, "equal rows", {two: np.resize(x, shape)}
         if free and x.ndim == 2 and x.shape[::-1] == shape:
             yield both, "each other's transpose", {two: x.T}
-        if free and x.shape == shape and second.allows(-float(x.reshape(-1)[0])) and second.allows(float(x.reshape(-1)[0])):
+        if free and x.shape == shape and first.allows(-entry):
             yield both, "opposite to each other", {two: -x}
 
 

@@ -93,7 +93,7 @@ def tangential(domain: Domain, points: NDArray[np.float64], ambient: NDArray[np.
     """Arrays (case, probe, ...) projected on the tangent spaces at their cases' points."""
     if type(domain).tangent is Domain.tangent:
         return ambient
-    return np.stack([np.stack([_array(domain.tangent(x, a)) for a in row]) for x, row in zip(points, ambient, strict=True)])
+    return _array(domain.tangent(points[:, None], ambient))
 
 
 def moved(domain: Domain, points: NDArray[np.float64], noise: NDArray[np.float64], by: float) -> NDArray[np.float64]:
@@ -250,20 +250,6 @@ def reached(rule: Subject, batch: Batch, count: int = 10**9) -> Batch:
         at = zip(domains, batch.free, batch.tangents, strict=True)
         reach[case, probe] = min(domain.reach(batch.inputs[i][case], t[case, probe]) for domain, i, t in at)
     return replace(batch, reach=reach)
-
-
-def moved_along(
-    inputs: Sequence[NDArray[np.float64]], free: Sequence[int], tangents: Sequence[NDArray[np.float64]], offsets: NDArray[np.float64]
-) -> list[NDArray[np.float64]]:
-    """Inputs (cases, *shape), the free ones moved by offsets (cases, probes, places) along tangents (cases, probes, *shape)."""
-    points = []
-    for i, x in enumerate(inputs):
-        here = np.broadcast_to(x[:, None, None], (*offsets.shape, *x.shape[1:]))
-        if i in free:
-            tangent = tangents[free.index(i)]
-            here = here + offsets.reshape(*offsets.shape, *(1,) * (x.ndim - 1)) * tangent[:, :, None]
-        points.append(here)
-    return points
 
 
 def _value_shapes(rule: Subject, inputs: Sequence[Any]) -> tuple[tuple[int, ...], ...]:

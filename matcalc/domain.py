@@ -142,7 +142,10 @@ class Domain:
         return self.scale * noise
 
     def tangent(self, point: Any, noise: Any) -> Any:
-        """A tangent at the point: the noise, projected on the tangent space (an orthogonal projection)."""
+        """A tangent at the point: the noise, projected on the tangent space (an orthogonal projection).
+
+        Both may be stacks, whose leading axes broadcast.
+        """
         del point
         return noise
 

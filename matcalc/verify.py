@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from matcalc import diagnose, factors, precision, proof, second, special, statements
 from matcalc import property as properties
@@ -23,7 +23,6 @@ from matcalc.cases import (
     draw,
     empty_groups,
     groups,
-    moved_along,
     named_groups,
     nearby,
     reached,
@@ -150,8 +149,14 @@ def _with_more(rule: Subject, verdict: Verdict, seed: int, *, whole: bool) -> Ve
 @contextmanager
 def quietly() -> Generator[None]:
     """No warnings about overflow, which verdicts report, and one thread for linear algebra: small matrices only wait for more."""
-    with np.errstate(all="ignore"), threadpool_limits(limits=1, user_api="blas"):
+    with np.errstate(all="ignore"), _linear_algebra().limit(limits=1, user_api="blas"):
         yield
+
+
+@cache
+def _linear_algebra() -> ThreadpoolController:
+    """The loaded libraries of linear algebra; to look for them takes as long as twenty cases."""
+    return ThreadpoolController()
 
 
 def prepare(*, cache: Path | None = None) -> None:
@@ -286,7 +291,7 @@ def _runner(rule: Subject) -> Callable[[Sequence[Any]], tuple[Floats, ...]]:
 
 def _stencil(run: Callable[[Sequence[Any]], tuple[Floats, ...]], batch: Batch, offsets: Floats) -> tuple[Floats, ...]:
     """The function's values along each tangent: (cases, probes, offsets, *value shape)."""
-    moved = moved_along(batch.inputs, batch.free, batch.tangents, offsets)
+    moved = differences.moved_along(batch.inputs, batch.free, batch.tangents, offsets)
     points = [p.reshape(-1, *x.shape[1:]) for p, x in zip(moved, batch.inputs, strict=True)]
     return tuple(v.reshape(*offsets.shape, *v.shape[1:]) for v in run(points))
 

@@ -75,6 +75,17 @@ def test_tangents_are_projections_that_stay_inside(domain: Domain, inside: Any, 
         assert inside(x - 0.5 * far * t)
 
 
+@each_domain
+def test_tangents_of_a_stack_are_the_tangents_of_its_points(domain: Domain, inside: Any) -> None:
+    """Leading axes broadcast: many tangents at many points are worked out at once."""
+    del inside
+    shape, rng = domain.shape({"m": 4, "n": 3}), np.random.default_rng(0)
+    points = np.stack([domain.point(rng.standard_normal(shape)) for _ in range(3)])
+    noises = rng.standard_normal((3, 2, *shape))
+    one_by_one = [[domain.tangent(x, v) for v in row] for x, row in zip(points, noises, strict=True)]
+    assert domain.tangent(points[:, None], noises) == pytest.approx(np.array(one_by_one), abs=1e-14)
+
+
 @pytest.mark.parametrize("make", [d.positive_definite, d.invertible])
 def test_the_condition_number_is_the_one_asked_for(make: Any) -> None:
     """A spread of 1e4 gives matrices of condition number 1e4."""

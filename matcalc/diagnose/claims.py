@@ -12,7 +12,7 @@ import numpy as np
 
 from matcalc import property as properties
 from matcalc.array import as_array, parts
-from matcalc.cases import EPSILON, moved_along, tangential
+from matcalc.cases import EPSILON, tangential
 from matcalc.domain import Domain, LowerTriangular, Simplex, Symmetric, UpperTriangular
 from matcalc.oracle import differences
 from matcalc.property import norms
@@ -388,7 +388,7 @@ def _differenced(subject: Subject, batch: Batch, point: Sequence[Floats], lines:
     h = differences.steps(np.full(len(lines), min(reach, 1.0) / 4))
     offsets = differences.offsets(h)
     along = [np.stack(tangents)[None] for tangents in zip(*lines, strict=True)]
-    moved = moved_along([x[None] for x in point], batch.free, along, offsets[None])
+    moved = differences.moved_along([x[None] for x in point], batch.free, along, offsets[None])
     points = [np.concatenate([x[None], p.reshape(-1, *x.shape)]) for x, p in zip(point, moved, strict=True)]
     try:
         values = properties.values_at(subject, points)

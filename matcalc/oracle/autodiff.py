@@ -23,6 +23,7 @@ import numpy as np
 
 from matcalc.array import parts
 from matcalc.oracle.compiled import mapped, quick
+from matcalc.oracle.differences import moved_along
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -85,15 +86,15 @@ def observe(
     places = 1 + neighbours[0].shape[1]
     points = [np.concatenate([x[:, None], near], axis=1) for x, near in zip(inputs, neighbours, strict=True)]
     grid = (cases, places, probes)
-    questions = [_spread(x, grid, (0, 1)) for x in points], [_spread(v, grid, (0, 2)) for v in (*tangents, *cotangents)]
-    moved = [_spread(x[:differenced], offsets.shape, (0,)) for x in inputs]
-    for i, tangent in zip(free, tangents, strict=True):
-        moved[i] = moved[i] + offsets.reshape(-1, *(1,) * (tangent.ndim - 2)) * _spread(tangent[:differenced], offsets.shape, (0, 1))
-    (value, jvp, vjp), stencil = _traced(_compiled(function, tuple(free)), questions, tuple(moved), single=single)
+    at_places = [x.reshape(cases * places, *x.shape[2:]) for x in points]
+    questions = at_places, [np.repeat(v, places, axis=0) for v in (*tangents, *cotangents)]
+    moved = moved_along([x[:differenced] for x in inputs], free, [t[:differenced] for t in tangents], offsets)
+    along = tuple(p.reshape(offsets.size, *p.shape[3:]) for p in moved)
+    (value, jvp, vjp), stencil = _traced(_compiled(function, tuple(free)), questions, along, single=single)
     return Autodiff(
-        value=tuple(v.reshape(*grid, *v.shape[1:])[:, :, 0] for v in value),
-        jvp=tuple(j.reshape(*grid, *j.shape[1:]) for j in jvp),
-        vjp=tuple(g.reshape(*grid, *g.shape[1:]) for g in vjp),
+        value=tuple(v.reshape(cases, places, *v.shape[1:]) for v in value),
+        jvp=tuple(j.reshape(*grid, *j.shape[2:]) for j in jvp),
+        vjp=tuple(g.reshape(*grid, *g.shape[2:]) for g in vjp),
         stencil=tuple(f.reshape(differenced, probes, distances, *f.shape[1:]) for f in stencil),
     )
 
@@ -304,6 +305,11 @@ def run(function: Callable[..., Any], arguments: Sequence[Floats]) -> tuple[Floa
     return parts(answer)
 
 
+def over_probes(derivative: Callable[..., Any]) -> Callable[..., Any]:
+    """A derivative at one point, of JAX arrays, as one of many directions stacked along the first axis."""
+    return jax.vmap(derivative)
+
+
 @lru_cache(maxsize=4)
 def _mapped(function: Callable[..., Any]) -> Callable[..., Any]:
     return mapped(function)
@@ -315,14 +321,15 @@ def _compiled(function: Callable[..., Any], free: tuple[int, ...]) -> Callable[.
 
     Only the last few functions are kept: compiled programs of all rules together would take gigabytes.
 
-    Everything is mapped over one axis: nested maps would trace the function's batching once for each level.
+    The function is mapped over points, and only its derivatives there over directions: what they share is computed once.
     """
 
-    def derivatives(point: Sequence[Any], directions: Sequence[Any]) -> Any:
+    def derivatives(point: Sequence[Any], directions: Sequence[Any]) -> Any:  # whose first axis is the probe
         of_free = _of_free(function, free, point)
         at = tuple(point[i] for i in free)
         tangents, cotangents = tuple(directions[: len(free)]), tuple(directions[len(free) :])
         value, pullback = jax.vjp(of_free, *at)
-        return value, jax.jvp(of_free, at, tangents)[1], pullback(cotangents)
+        pushed = jax.vmap(lambda *along: jax.jvp(of_free, at, along)[1])(*tangents)
+        return value, pushed, jax.vmap(pullback)(cotangents)
 
     return mapped(derivatives, lambda *point: parts(function(*point)))

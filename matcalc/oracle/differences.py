@@ -10,12 +10,15 @@ Sources: Ridders, "Accurate computation of F'(x) and F'(x)F''(x)", Advances in E
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -50,6 +53,18 @@ def offsets(h: Floats) -> Floats:
     return np.stack([h, -h], axis=-1).reshape(*h.shape[:-2], -1)
 
 
+def moved_along(inputs: Sequence[Floats], free: Sequence[int], tangents: Sequence[Floats], offsets: Floats) -> list[Floats]:
+    """Inputs (cases, *shape), the free ones moved by offsets (cases, probes, places) along tangents (cases, probes, *shape)."""
+    points = []
+    for i, x in enumerate(inputs):
+        here = x[:, None, None]
+        if i in free:
+            away = offsets.reshape(*offsets.shape, *(1,) * (x.ndim - 1)) * tangents[free.index(i)][:, :, None]
+            here = np.add(away, here, out=away)
+        points.append(np.broadcast_to(here, (*offsets.shape, *x.shape[1:])))
+    return points
+
+
 def extrapolate(values: Floats, centre: Floats, h: Floats, noise: Floats) -> Difference:
     """Derivatives from the function's values at `offsets(h)`: values has shape (*reach, tables * rows * 2, *value shape).
 
@@ -63,13 +78,13 @@ def extrapolate(values: Floats, centre: Floats, h: Floats, noise: Floats) -> Dif
     pairs = values.reshape(*h.shape, 2, *tail)
     spread = h.reshape(*h.shape, *(1,) * len(tail))
     central = (np.take(pairs, 0, lead + 2) - np.take(pairs, 1, lead + 2)) / (2 * spread)
-    size = np.max(_norm(pairs, lead + 3), axis=-1)  # of the function, at each step
+    size = np.max(norms(pairs, lead + 3), axis=-1)  # of the function, at each step
     rounding = (EPSILON * size + 2 * noise[..., None, None]) / h  # of each central difference
     tables = [_ridders(np.take(central, t, lead), np.take(rounding, t, lead), lead) for t in range(len(STARTS))]
     (first, first_error), (second, second_error) = tables
     better = first_error <= second_error
     value = np.where(better.reshape(*better.shape, *(1,) * len(tail)), first, second)
-    error = np.maximum(np.maximum(first_error, second_error), _norm(first - second, lead))
+    error = np.maximum(np.maximum(first_error, second_error), norms(first - second, lead))
     kink = _kinked(pairs, centre, h, rounding, lead)
     return Difference(value, np.where(kink, np.inf, error), central.reshape(*h.shape[:lead], len(STARTS) * ROWS, *tail), kink)
 
@@ -78,14 +93,15 @@ def _kinked(pairs: Floats, centre: Floats, h: Floats, rounding: Floats, lead: in
     """Whether the slopes to both sides stay apart as the step shrinks: apart in proportion to the step is mere curvature."""
     middle = np.expand_dims(centre, (lead, lead + 1))
     bend = np.take(pairs, 0, lead + 2) - 2 * middle + np.take(pairs, 1, lead + 2)
-    apart = _norm(bend, lead + 2) / (2 * h)
+    apart = norms(bend, lead + 2) / (2 * h)
     last, before = apart[..., -1], apart[..., -2]
     return np.all((last > 0.5 * before) & (last > 100 * rounding[..., -1]), axis=-1)
 
 
-def _norm(x: Floats, lead: int) -> Floats:
-    """Euclidean norm over all axes after the first `lead`."""
-    return np.sqrt(np.sum(x**2, axis=tuple(range(lead, x.ndim))))
+def norms(x: Floats, lead: int) -> Floats:
+    """Euclidean norms over all axes after the first `lead`."""
+    rows = x.reshape(*x.shape[:lead], math.prod(x.shape[lead:]))
+    return np.sqrt(np.einsum("...i,...i", rows, rows))  # without an array of squares
 
 
 def _ridders(column: Floats, rounding: Floats, lead: int) -> tuple[Floats, Floats]:
@@ -95,17 +111,17 @@ def _ridders(column: Floats, rounding: Floats, lead: int) -> tuple[Floats, Float
     difference at a smaller step may be farther off than those that an entry is made of, but for rounding.
     """
     plain, blur = column, CONTRADICTED * rounding
+    every = (slice(None),) * lead
     rows = np.arange(plain.shape[lead])
     best, best_error = np.take(column, -1, lead), np.full(rounding.shape[:lead], np.inf)
     last = np.full(rounding.shape[:lead], rows[-1])
     power = 1.0
     while column.shape[lead] > 1:
         power *= FACTOR**2
-        coarse = np.take(column, range(column.shape[lead] - 1), lead)
-        fine = np.take(column, range(1, column.shape[lead]), lead)
+        coarse, fine = column[(*every, slice(-1))], column[(*every, slice(1, None))]
         refined = (power * fine - coarse) / (power - 1)
         rounding = rounding[..., 1:]
-        estimate = np.maximum(_norm(refined - fine, lead + 1), _norm(refined - coarse, lead + 1)) + rounding
+        estimate = np.maximum(norms(refined - fine, lead + 1), norms(refined - coarse, lead + 1)) + rounding
         estimate = np.where(np.isfinite(estimate), estimate, np.inf)
         for row in range(refined.shape[lead]):
             improved = estimate[..., row] < best_error
@@ -113,7 +129,7 @@ def _ridders(column: Floats, rounding: Floats, lead: int) -> tuple[Floats, Float
             best_error = np.where(improved, estimate[..., row], best_error)
             last = np.where(improved, row + len(rows) - refined.shape[lead], last)
         column = refined
-    off = _norm(plain - np.expand_dims(best, lead), lead + 1)
+    off = norms(plain - np.expand_dims(best, lead), lead + 1)
     made_of = np.take_along_axis(off, last[..., None], axis=-1)
     beyond = np.where(rows > last[..., None], off - made_of - blur, 0.0)
     return best, np.fmax(best_error, np.max(beyond, axis=-1))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from matcalc import property as properties
-from matcalc.cases import EPSILON, Batch, moved_along
+from matcalc.cases import EPSILON, Batch
 from matcalc.oracle import differences
 from matcalc.property import TRUST, Answers, norms, values_at
 from matcalc.special.asking import first_probes
@@ -66,9 +66,9 @@ def studied(subject: Subject, batch: Batch, found: Sequence[Place], answers: Ans
     offsets = differences.offsets(h)
     along = [t[:, :probes] for t in batch.tangents]
     step = np.where(np.isfinite(batch.reach), np.minimum(batch.reach, 1.0), 1.0) * 2.0**-11
-    stencil = moved_along(batch.inputs, batch.free, along, offsets)
-    sizing = moved_along(batch.inputs, batch.free, batch.tangents, step[:, :, None])
-    ripple = moved_along(batch.inputs, batch.free, along, step[:, :probes, None] / 128 * np.arange(1, RIPPLES + 1))
+    stencil = differences.moved_along(batch.inputs, batch.free, along, offsets)
+    sizing = differences.moved_along(batch.inputs, batch.free, batch.tangents, step[:, :, None])
+    ripple = differences.moved_along(batch.inputs, batch.free, along, step[:, :probes, None] / 128 * np.arange(1, RIPPLES + 1))
     count, around = batch.count, batch.neighbours[0].shape[1]
     blocks = []
     lengths = (count, count * around, offsets.size, step.size, count * probes * RIPPLES)
@@ -117,16 +117,18 @@ def _plateau(values: Floats, centre: Floats) -> Floats:
     Differences at small steps agree by luck there. A function that is constant on a piece has moved by more before it stops. One
     that does not move at the smallest steps may have been rounded like its value, or like 1.
     """
-    tail = centre.shape[1:]
-    moves = np.abs(values - np.expand_dims(centre, (1, 2)))
-    if np.all(moves):
-        return np.zeros(values.shape[:2])  # there is no such step
-    moves = moves.reshape(*values.shape[:2], len(differences.STARTS), differences.ROWS, 2, *tail)
+    rests = np.any(values == np.expand_dims(centre, (1, 2)), axis=tuple(range(1, values.ndim)))  # elsewhere there is no such step
+    found = np.zeros(values.shape[:2])
+    values, centre = values[rests], np.expand_dims(centre[rests], (1, 2, 3, 4))
+    pairs = values.reshape(*values.shape[:2], len(differences.STARTS), differences.ROWS, 2, *centre.shape[5:])
+    moves = np.abs(pairs - centre)
     coarse, fine = moves[:, :, :, :-1], moves[:, :, :, 1:]
-    most = 2.0**-30 * np.maximum(1.0, np.abs(np.expand_dims(centre, (1, 2, 3, 4))))
+    most = 2.0**-30 * np.maximum(1.0, np.abs(centre))
     last = np.where((fine == 0) & (coarse <= most), coarse, 0.0)
-    still = np.all(moves[:, :, :, -2:].reshape(*values.shape[:2], -1) == 0, axis=-1)
-    return np.where(still, EPSILON * np.maximum(1.0, norms(centre, 1))[:, None], norms(np.max(last, axis=(2, 3, 4), initial=0.0)))
+    still = np.all(moves[:, :, :, -2:] == 0, axis=tuple(range(2, moves.ndim)))
+    level = EPSILON * np.maximum(1.0, norms(centre, 1))[:, None]
+    found[rests] = np.where(still, level, norms(np.max(last, axis=(2, 3, 4), initial=0.0)))
+    return found
 
 
 def _derivative(values: Floats, centre: Floats, h: Floats, noise: Floats, rise: Floats) -> tuple[differences.Difference, Slopes]:

@@ -192,6 +192,7 @@ class Verdict:
     wrong: WrongVersions | None = None  # of a run that asked for them
     statements: tuple[Statement, ...] = ()  # the printed equations, executed
     graph: Graph | None = None  # of the printed value, at a small point
+    sizes: tuple[dict[str, int], ...] = ()  # those of the random cases
 
     @property
     def margin(self) -> float:
@@ -217,7 +218,8 @@ class Verdict:
         if self.status is Status.PROVED:
             said = [f"{self.rule} is proved in exact arithmetic: a wrong one would pass with a probability of at most {bound:.0e}."]
         elif self.status is Status.VERIFIED:
-            said = [f"{self.rule} is verified on {self.cases} cases beside {oracles}; largest error {self.margin:.2g} of its tolerance."]
+            where = f"{self.cases} cases{self._ranges} beside {oracles}"
+            said = [f"{self.rule} is verified on {where}; largest error {self.margin:.2g} of its tolerance."]
         else:
             said = [f"{self.rule} is {self.status}: {self.reason}."]
         example = self.counterexample
@@ -226,6 +228,15 @@ class Verdict:
             said += [f"The smallest case found{f' ({at})' if at else ''} has " + "; ".join(f"{k} = {v}" for k, v in example.inputs.items())]
             said += [str(example.worst)] if example.worst else []
         return [*said, *(f"{clause[0].upper()}{clause[1:]}." for clause in self.suspicions)]
+
+    @property
+    def _ranges(self) -> str:
+        """From which to which size there were random cases: a mistake that shows at larger ones alone is not seen."""
+        ranges = []
+        for name in self.sizes[0] if self.sizes else ():
+            least, most = (end(sizes[name] for sizes in self.sizes) for end in (min, max))
+            ranges.append(f"{name} = {least}" + (f" to {most}" if most > least else ""))
+        return f" ({', '.join(ranges)})" if ranges else ""
 
     def __str__(self) -> str:
         return "\n".join(self.sentences)
@@ -332,6 +343,7 @@ def _verdict(data: dict[str, Any]) -> Verdict:
         counterexample=_counterexample(example) if example else None,
         explanations=tuple(_made(Explanation, e, residual=_numbers(e["residual"])) for e in data["explanations"]),
         census=tuple(Coverage(**c) for c in data["census"]),
+        sizes=tuple(data.get("sizes", ())),  # older files have none
         digits=tuple(_digits(d) for d in data["digits"]),
         wrong=_wrong(data["wrong"]) if data["wrong"] else None,
         statements=tuple(_statement(s) for s in data["statements"]),

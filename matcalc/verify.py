@@ -350,6 +350,7 @@ def judge(rule: Subject, observations: Sequence[Observation], *, elsewhere: bool
         accuracies=tuple(float(a) for a in _accuracies(rule, answered)),
         curve=_curve(answered[0]) if answered else None,
         counterexample=_counterexample(rule, tallies, answered) if status is Status.REFUTED else None,
+        sizes=tuple(dict(seen.batch.sizes) for seen, _ in answered),
     )
 
 

@@ -158,6 +158,13 @@ def test_a_wrong_derivative_is_refuted(name: str) -> None:
     assert "<b" in verdict._repr_html_()
 
 
+def test_a_verdict_says_up_to_which_sizes_it_looked() -> None:
+    """What goes wrong beyond them is not seen; an array has only its own."""
+    found = matcalc.check(lambda A, x: A @ x, real("m n"), real("n"), vjp=lambda A, x, u: (np.outer(u, x), A.T @ u), profile=FEW)
+    assert "cases (m = 1 to 3, n = 1 to 3) beside" in str(found)
+    assert "cases beside" in str(matcalc.check(cubes, np.ones(3), grad=lambda x: 3 * x**2, profile=FEW))
+
+
 def test_the_mistake_is_named() -> None:
     verdict = matcalc.check(logdet, invertible("n"), grad=lambda K: np.linalg.inv(K))
     assert verdict.explanations[0].kind.startswith("transpose")

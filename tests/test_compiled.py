@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from matcalc.oracle import compiled
+from matcalc.oracle import autodiff, compiled
 
 LOCK_UP = """
 import jax, numpy as np
@@ -78,3 +78,23 @@ def test_each_function_of_a_program_has_cases_of_its_own(monkeypatch: pytest.Mon
     inverses, sums = program((np.broadcast_to(2 * np.eye(16), (150, 16, 16)),), (np.arange(3.0), np.ones(3)))
     np.testing.assert_allclose(inverses, np.broadcast_to(np.eye(16) / 2, (150, 16, 16)))
     np.testing.assert_allclose(sums, [1, 2, 3])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_derivatives_that_share_what_they_can_are_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For large arrays, directions are mapped inside the map over points; the answers do not hang on it."""
+    rng = np.random.default_rng(0)
+    A, x, tangent = (rng.standard_normal(shape) for shape in ((3, 4, 4), (3, 4), (3, 2, 4, 4)))
+    P = A @ A.swapaxes(1, 2) + np.eye(4)
+    neighbours = [P[:, None] + rng.standard_normal((3, 2, 1, 1)) / 9, rng.standard_normal((3, 2, 4))]
+    value = jax.eval_shape(FUNCTIONS[name], P[0], x[0])
+    cotangent, offsets = rng.standard_normal((3, 2, *value.shape)), rng.standard_normal((2, 2, 5)) / 9
+
+    def seen() -> Any:
+        return autodiff.observe(FUNCTIONS[name], (0,), [P, x], neighbours, [tangent], [cotangent], offsets)
+
+    flat = seen()
+    monkeypatch.setattr(autodiff, "LARGE", 1)
+    for one, other in zip(jax.tree.leaves(vars(flat)), jax.tree.leaves(vars(seen())), strict=True):
+        assert one.shape == other.shape
+        assert other == pytest.approx(one, rel=1e-9, abs=1e-9)

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from matcalc.array import parts
-from matcalc.oracle.compiled import mapped, quick
+from matcalc.oracle.compiled import LARGE, mapped, quick
 from matcalc.oracle.differences import moved_along
 
 if TYPE_CHECKING:
@@ -85,16 +85,19 @@ def observe(
     cases = len(inputs[0])
     places = 1 + neighbours[0].shape[1]
     points = [np.concatenate([x[:, None], near], axis=1) for x, near in zip(inputs, neighbours, strict=True)]
-    grid = (cases, places, probes)
-    at_places = [x.reshape(cases * places, *x.shape[2:]) for x in points]
-    questions = at_places, [np.repeat(v, places, axis=0) for v in (*tangents, *cotangents)]
+    grid, stacked = (cases, places, probes), any(math.prod(x.shape[1:]) >= LARGE for x in inputs)
+    if stacked:
+        directions = [np.repeat(v, places, axis=0) for v in (*tangents, *cotangents)]
+        questions = [x.reshape(cases * places, *x.shape[2:]) for x in points], directions
+    else:
+        questions = [_spread(x, grid, (0, 1)) for x in points], [_spread(v, grid, (0, 2)) for v in (*tangents, *cotangents)]
     moved = moved_along([x[:differenced] for x in inputs], free, [t[:differenced] for t in tangents], offsets)
     along = tuple(p.reshape(offsets.size, *p.shape[3:]) for p in moved)
-    (value, jvp, vjp), stencil = _traced(_compiled(function, tuple(free)), questions, along, single=single)
+    (value, jvp, vjp), stencil = _traced(_compiled(function, tuple(free), stacked), questions, along, single=single)
     return Autodiff(
-        value=tuple(v.reshape(cases, places, *v.shape[1:]) for v in value),
-        jvp=tuple(j.reshape(*grid, *j.shape[2:]) for j in jvp),
-        vjp=tuple(g.reshape(*grid, *g.shape[2:]) for g in vjp),
+        value=tuple(v.reshape(cases, places, 1 if stacked else probes, *v.shape[1:])[:, :, 0] for v in value),
+        jvp=tuple(j.reshape(*grid, *v.shape[1:]) for j, v in zip(jvp, value, strict=True)),
+        vjp=tuple(g.reshape(*grid, *inputs[i].shape[1:]) for g, i in zip(vjp, free, strict=True)),
         stencil=tuple(f.reshape(differenced, probes, distances, *f.shape[1:]) for f in stencil),
     )
 
@@ -316,20 +319,21 @@ def _mapped(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @lru_cache(maxsize=4)
-def _compiled(function: Callable[..., Any], free: tuple[int, ...]) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], free: tuple[int, ...], stacked: bool) -> Callable[..., Any]:  # noqa: FBT001
     """The program for one function; JAX keeps one compiled version of it for each shape.
 
     Only the last few functions are kept: compiled programs of all rules together would take gigabytes.
 
-    The function is mapped over points, and only its derivatives there over directions: what they share is computed once.
+    Everything is mapped over one axis: nested maps take longer to compile. `stacked`, the function is mapped over points, and only its
+    derivatives there over directions, the first axis of each: what these share is computed once, which pays for large arrays.
     """
+    over: Callable[..., Any] = jax.vmap if stacked else lambda derivative: derivative
 
-    def derivatives(point: Sequence[Any], directions: Sequence[Any]) -> Any:  # whose first axis is the probe
+    def derivatives(point: Sequence[Any], directions: Sequence[Any]) -> Any:
         of_free = _of_free(function, free, point)
         at = tuple(point[i] for i in free)
         tangents, cotangents = tuple(directions[: len(free)]), tuple(directions[len(free) :])
         value, pullback = jax.vjp(of_free, *at)
-        pushed = jax.vmap(lambda *along: jax.jvp(of_free, at, along)[1])(*tangents)
-        return value, pushed, jax.vmap(pullback)(cotangents)
+        return value, over(lambda *along: jax.jvp(of_free, at, along)[1])(*tangents), over(pullback)(cotangents)
 
     return mapped(derivatives, lambda *point: parts(function(*point)))

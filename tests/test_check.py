@@ -282,7 +282,7 @@ def by_torch(Z: Any, y: Any) -> Any:
 
 
 @pytest.mark.parametrize("library", LOSSES)
-@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
+@pytest.mark.parametrize("dtype", [np.int64, *(pytest.param(dtype, marks=pytest.mark.slow) for dtype in (np.int32, np.uint8))])
 def test_labels_reach_a_function_as_they_came(library: str, dtype: Any) -> None:
     """They are places in an array: a moved one, or a floating-point one, is none."""
     y = LABELS.astype(np.int64 if library == "PyTorch" else dtype)
@@ -602,7 +602,7 @@ BRANCHES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", BRANCHES)
-@pytest.mark.parametrize("factor", [1, 2])
+@pytest.mark.parametrize("factor", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_what_a_function_does_may_hang_on_the_numbers(name: str, factor: int) -> None:
     """JAX cannot map such a function over many points, whatever library it is written for."""
     verdict = matcalc.check(BRANCHES[name], positive("n"), grad=lambda x: factor * (2 * x if x[0] > 0 else 3 * x**2), profile=FEW)
@@ -680,6 +680,7 @@ SELDOM: dict[str, tuple[Any, tuple[Any, ...], str, Any, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SELDOM)
 def test_what_is_wrong_at_few_points_or_sizes_is_refuted(name: str) -> None:
     """No random point of a few small sizes shows any of these; the numbers in the code lead to them."""
@@ -802,6 +803,7 @@ def test_a_claim_that_raises_is_told_from_a_function_that_raises() -> None:
     assert "the derivative claimed for log_det raises ValueError" in str(found)
 
 
+@pytest.mark.slow
 def test_a_kink_that_only_the_second_look_sees_breaks_nothing() -> None:
     """Beside the cases one may look like a kink, and then differences are taken at all of them: more rows than at the cases."""
 
@@ -835,6 +837,7 @@ def _spherical_jacobian(x: Any) -> Any:
     return np.array([along, south, east]).T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("f", "domains", "kind", "right", "wrong"),
     [
@@ -863,6 +866,7 @@ def test_what_is_wrong_in_few_places_is_looked_for_there(
     assert matcalc.check(f, *domains, **{kind: wrong}, seed=1).status is Status.REFUTED
 
 
+@pytest.mark.slow
 def test_digits_that_every_neighbour_loses_are_no_mistake() -> None:
     """One less a saturated logistic: the gradient keeps eleven digits, and no point beside it keeps others (ordinal regression)."""
 
@@ -883,6 +887,7 @@ def test_digits_that_every_neighbour_loses_are_no_mistake() -> None:
     assert matcalc.check(ordinal, real("n"), real("2"), grad=partial(gradient, more=3e-9), seed=2).status is Status.REFUTED
 
 
+@pytest.mark.slow
 def test_a_scale_that_nobody_asked_for_does_not_keep_rounding_elsewhere_from_a_second_look() -> None:
     """A Gaussian process at scale 1e3: at 1e9 its inverse is noise; at a zero of y digits are lost that a hair away are lost otherwise."""
 

@@ -427,7 +427,11 @@ def _expm(A: Any) -> Any:
 CASES = [*wrapped(), *WRITTEN]
 
 
-@pytest.mark.parametrize("one", CASES, ids=lambda c: f"{c.rule}: {c.mistake}")
+HALF = [pytest.param(one, marks=pytest.mark.slow if k % 2 else ()) for k, one in enumerate(CASES)]
+"The other half takes half a minute."
+
+
+@pytest.mark.parametrize("one", HALF, ids=lambda c: f"{c.rule}: {c.mistake}")
 def test_the_first_explanation_names_the_mistake(one: Case) -> None:
     """Whatever is claimed to fit fits, and the simplest explanation is the mistake that was made."""
     found = explained(one.rule, one.wrong)

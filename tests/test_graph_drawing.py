@@ -452,7 +452,7 @@ COLLISIONS = """() => {
 
 
 @every_graph
-@pytest.mark.parametrize("kind", ["values", "shapes"])
+@pytest.mark.parametrize("kind", ["values", pytest.param("shapes", marks=pytest.mark.slow)])
 def test_labels_do_not_overlap(visit: Visit, name: str, kind: str) -> None:
     """By the boxes that the browser measures: labels, names and boxes keep apart, and no line runs through a label."""
     page = visit(name)
@@ -506,7 +506,7 @@ def test_bars_are_drawn(visit: Visit, name: str) -> None:
 
 
 @every_graph
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing(visit: Visit, name: str, scheme: str) -> None:
     """The rules of WCAG 2.2 A and AA and axe's best practices hold in both themes."""
     from test_pages import AXE

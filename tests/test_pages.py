@@ -89,7 +89,7 @@ def test_pages_are_quiet_and_local(visit: Visit, name: str) -> None:
 
 
 @every_page
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing(visit: Visit, name: str, scheme: str) -> None:
     """The rules of WCAG 2.2 A and AA and axe's best practices hold in both themes."""
     page = visit(name, color_scheme=scheme)

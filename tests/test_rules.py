@@ -42,7 +42,10 @@ def test_the_rule_holds_wherever_hypothesis_looks(rule: AnyRule, data: Any) -> N
         assert contradicted(rule, batch, traced=False) == []
 
 
-@pytest.mark.parametrize("name", ["cholesky", "rbf_kernel_sum", "trace_inverse_product"])
+HALVING = ["cholesky", *(pytest.param(name, marks=pytest.mark.slow) for name in ("rbf_kernel_sum", "trace_inverse_product"))]
+
+
+@pytest.mark.parametrize("name", HALVING)
 def test_rules_that_halve_large_matrices_hold_there_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No case is as large as the blocks are, so here the blocks are as small as the cases."""
     rule = CATALOGUE[name]

@@ -273,7 +273,7 @@ def test_a_variable_is_chosen_and_declared(visit: Visit) -> None:
     assert verdict(page) == "Derived and proved"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "boxes",
     [{}, QUADRATIC, {"f": "log(det(K))", "wrt": "K", "claim": "inv(K)'"}, {"f": "x^2 + A*y"}],

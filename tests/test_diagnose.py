@@ -21,6 +21,7 @@ from test_report import Page, a_refuted_verdict, a_run
 from matcalc import diagnose
 from matcalc.cases import Profile
 from matcalc.catalogue import AnyRule, installed
+from matcalc.checking import check
 from matcalc.diagnose import FITS, explain, explain_shape
 from matcalc.domain import Domain, real
 from matcalc.property import FaultError, ask
@@ -483,6 +484,19 @@ def test_a_rule_that_breaks_when_it_is_asked_more_is_no_reason_to_break() -> Non
         return {"vjp": vjp_, "jvp": lambda dX: at.jvp(dX) if np.count_nonzero(dX) > 1 or dX.size == 1 else None}
 
     assert explained("inverse", wrong)[0].kind == "scalar_factor"
+
+
+def test_an_input_that_stands_where_another_belongs_is_named() -> None:
+    """The gradient is right as soon as the two are equal; where both it and the right one vanish there, that says nothing."""
+
+    def f(x: Any, y: Any) -> Any:
+        return np.sum(np.tanh(x) * y)
+
+    found = check(f, real("n"), real("n"), grad=lambda x, y: (y * (1 - np.tanh(y) ** 2), np.tanh(x)))
+    assert "right as soon as x and y are equal" in found.explanations[0].sentence
+    squared = check(lambda x, y: np.sum((x - y) ** 2), real("n"), real("n"), grad=lambda x, y: ((x - y) * np.exp(x), 2 * (y - x)))
+    assert squared.explanations
+    assert not any("are equal" in one.sentence for one in squared.explanations)
 
 
 # --- where, how small, how said ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ of the mistake itself, so that a small mistake is not explained by nothing. The 
 * changes of the expected result (sign, transpose, factors of all kinds, parts of it that are missing or doubled);
 * changes of the direction it is applied to (|cotangent|, the jvp in the place of the vjp), tried with the exact Jacobian;
 * formulas: products of inputs, value and direction that equal what came, what was expected, or their difference;
-* restricted points: right as soon as B is symmetric, or the cotangent commutes with A;
+* restricted points: right as soon as B is symmetric, x and y are equal, or the cotangent commutes with A;
 * conditions that hold exactly at the wrong cases (det X < 0, n > 1, an entry that is zero), for any of the above.
 """
 

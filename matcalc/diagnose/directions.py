@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -212,49 +213,55 @@ def _term(subject: Subject, claim: Claim, p: Part, k: int, known: Jacobians) -> 
 # --- restricted points ---
 
 
-def of_restrictions(subject: Subject, claim: Claim, known: Jacobians) -> list[Finding]:
-    """Right as soon as an input is symmetric, or as soon as the cotangent commutes with an input."""
+def of_restrictions(subject: Subject, claim: Claim, known: Jacobians) -> Iterator[Finding]:
+    """Right as soon as an input is symmetric, or two inputs are equal, or the cotangent commutes with an input."""
     first = max(claim.parts, key=lambda p: (p.beyond.any(), min(p.sizes.values(), default=1), sum(p.sizes.values())))
-    one, _ = known.seen[first.batch]
-    batch = one.batch
+    batch = known.seen[first.batch][0].batch
     if min(first.sizes.values(), default=2) < 2 or not first.beyond.all():  # wrong here and there, it may be right there by luck
-        return []
-    found = []
+        return
     row = int(np.flatnonzero(first.beyond)[0])
-    point = [np.asarray(x) for x in batch.point(int(first.case[row]))]
+    point = dict(zip(batch.names, batch.point(int(first.case[row])), strict=True))
     directions = [d[row] for d in first.directions]
     least = min(FITS, SHARE * float(first.error[row] / first.size[row]))
-    for i, name in enumerate(batch.names):
-        x, domain = point[i], subject.domains[name]
-        if x.ndim != 2 or x.shape[0] != x.shape[1] or type(domain) not in {Domain, FullRank}:
+
+    def apart(changed: dict[str, Floats], *questions: Sequence[Floats]) -> float:
+        return _apart(subject, claim, batch, list((point | changed).values()), questions or (directions,), known)
+
+    square = {name: x for name, x in point.items() if x.ndim == 2 and x.shape[0] == x.shape[1]}
+    for name, x in square.items():
+        domain = subject.domains[name]
+        if type(domain) not in {Domain, FullRank}:
             continue
         shift = np.eye(len(x)) * float(np.linalg.norm(x)) if type(domain) is FullRank else 0
-        beside = [_apart(subject, claim, batch, [*point[:i], y + shift, *point[i + 1 :]], [directions], known) for y in ((x + x.T) / 2, x)]
-        distance, control = beside  # if it were right beside it too, then not because of the symmetry
+        distance, control = (apart({name: y + shift}) for y in ((x + x.T) / 2, x))  # right beside it too, the symmetry is no reason
         if distance <= least and control > FITS:
-            found.append(
-                Finding(
-                    "symmetric_assumption",
-                    f"{{of}} is right as soon as {name} is symmetric: {name}ᵀ was taken for {name}",
-                    claim.of,
-                    distance,
-                    2.3,
-                    fits=True,
-                )
-            )
+            sentence = f"{{of}} is right as soon as {name} is symmetric: {name}ᵀ was taken for {name}"
+            yield Finding("symmetric_assumption", sentence, claim.of, distance, 2.3, fits=True)
         if len(directions) == 1 and directions[0].shape == x.shape == first.expected.shape[1:]:
-            commuting = [[x + 0.5 * np.eye(len(x))], [x @ x - x]]
-            distance = _apart(subject, claim, batch, point, commuting, known)
+            distance = apart({}, [x + 0.5 * np.eye(len(x))], [x @ x - x])
             if distance <= least:
                 sentence = f"{{of}} is right as soon as {claim.what} commutes with {name}: factors stand in the wrong order"
-                found.append(Finding("product_order", sentence, claim.of, distance, 2.2, fits=True))
-    return found
+                yield Finding("product_order", sentence, claim.of, distance, 2.2, fits=True)
+    yield from _where_equal(subject, claim, point, apart, least)
+
+
+def _where_equal(
+    subject: Subject, claim: Claim, point: dict[str, Floats], apart: Callable[[dict[str, Floats]], float], least: float
+) -> Iterator[Finding]:
+    """Right as soon as two inputs from one set are equal."""
+    for (a, x), (b, y) in combinations(point.items(), 2):
+        if x.shape != y.shape or type(subject.domains[a]) is not type(subject.domains[b]) or subject.domains[a].discrete:
+            continue
+        distance = max(apart({a: both, b: both}) for both in (x, y))
+        if distance <= least:
+            sentence = f"{{of}} is right as soon as {a} and {b} are equal: one of them stands where the other belongs"
+            yield Finding("wrong_operand", sentence, claim.of, distance, 2.4, fits=True)
 
 
 def _apart(
     subject: Subject, claim: Claim, batch: Batch, point: Sequence[Floats], questions: Sequence[Sequence[Floats]], known: Jacobians
 ) -> float:
-    """Largest relative distance of the rule's map from the exact one, at a point and directions of our choice."""
+    """Largest relative distance of the rule's map from the exact one, at a point and directions of our choice; inf if both are zero."""
     source = "jvp" if "jvp" in known.trusted else "vjp" if "vjp" in known.trusted else ""
     whole = jacobian(subject, batch, point, source, 0.25)
     if whole is None:
@@ -272,5 +279,5 @@ def _apart(
             i = batch.free[claim.index]
             its = tangential(subject.domains[batch.names[i]], point[i][None], its[None, None])[0, 0]
         size = max(float(np.linalg.norm(mine)), float(np.linalg.norm(its)))
-        worst = max(worst, float(np.linalg.norm(its - mine)) / size if size else 0.0)
+        worst = max(worst, float(np.linalg.norm(its - mine)) / size if size else np.inf)
     return worst

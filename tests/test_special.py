@@ -321,9 +321,10 @@ def test_the_census_does_not_depend_on_the_seed() -> None:
     assert first == second
 
 
-@pytest.mark.parametrize(
-    "name", ["det", "cholesky", "spd_logarithm", "entry_product", "attention", "gram_of_cholesky", "p_norm", "relu_network"]
-)
+MORE = ("spd_logarithm", "entry_product", "gram_of_cholesky", "p_norm", "relu_network")
+
+
+@pytest.mark.parametrize("name", ["det", "cholesky", "attention", *(pytest.param(name, marks=pytest.mark.slow) for name in MORE)])
 def test_right_rules_pass(name: str) -> None:
     subject = installed()[name]
     for seed in range(3):

@@ -252,10 +252,10 @@ def test_what_is_wrong_at_special_points_alone_is_wrong() -> None:
 # --- the score -------------------------------------------------------------------------------------------------------------------
 
 
-QUICK = ["matmul", "logdet", "softmax", "squared_distance"]
+QUICK = ["matmul", "logdet", "softmax"]
 SLOW = ["cholesky", "hadamard", "kronecker", "quadratic_form", "trace_axbxt", "det", "inverse", "linear_solve", "inverse_quadratic", "eigh"]
 SLOW += ["matrix_exponential", "softmax_cross_entropy", "layer_norm", "attention", "rbf_kernel", "gaussian_log_density"]
-SLOW += ["two_layer_bce", "logsumexp", "lasso", "frobenius_norm"]
+SLOW += ["two_layer_bce", "logsumexp", "lasso", "frobenius_norm", "squared_distance"]
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import subprocess
@@ -729,6 +730,26 @@ def test_an_end_that_falls_into_a_finalizer_is_not_lost(monkeypatch: pytest.Monk
     monkeypatch.setattr(clock, "GRACE", 0.05)
     with pytest.raises(clock.OutOfTimeError), clock.within(0.01):
         endless()
+
+
+def test_an_end_that_falls_into_a_collection_of_garbage_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lasting(_: str, __: dict[str, int]) -> None:  # Python only prints what is raised in a callback of the collector, too
+        end = time.perf_counter() + 0.2
+        while time.perf_counter() < end:
+            pass
+
+    def endless() -> None:
+        gc.collect()
+        while True:
+            pass
+
+    monkeypatch.setattr(clock, "GRACE", 0.05)
+    gc.callbacks.append(lasting)
+    try:
+        with pytest.raises(clock.OutOfTimeError), clock.within(0.01):
+            endless()
+    finally:
+        gc.callbacks.remove(lasting)
 
 
 def test_a_thread_has_no_signals_but_a_clock() -> None:

@@ -866,6 +866,27 @@ def test_what_is_wrong_in_few_places_is_looked_for_there(
     assert matcalc.check(f, *domains, **{kind: wrong}, seed=1).status is Status.REFUTED
 
 
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_value_that_only_the_compiler_finds_is_none(*, wrong: bool) -> None:
+    """XLA cancels x / x, so at 1e6 it has a value where the function, called as it stands, has none; the gradient need not have one."""
+
+    def sinkhorn(C: Any) -> Any:
+        K = jnp.exp(-C)
+        P = K / K.sum(1, keepdims=True)
+        return jnp.sum(P / P.sum(0, keepdims=True) * C)
+
+    def gradient(C: Any) -> Any:
+        K = np.exp(-np.asarray(C))
+        rows = K.sum(1, keepdims=True)
+        columns = (K / rows).sum(0, keepdims=True)
+        P = K / rows / columns
+        B = (C - (C * P).sum(0, keepdims=True)) / columns
+        return P - K * (B - (B * K / rows).sum(1, keepdims=True)) / rows * (0.0 if wrong else 1.0)
+
+    verdict = matcalc.check(sinkhorn, real("m n"), grad=gradient, profile=FEW)
+    assert verdict.status is (Status.REFUTED if wrong else Status.VERIFIED), str(verdict)
+
+
 @pytest.mark.slow
 def test_digits_that_every_neighbour_loses_are_no_mistake() -> None:
     """One less a saturated logistic: the gradient keeps eleven digits, and no point beside it keeps others (ordinal regression)."""

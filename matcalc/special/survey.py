@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import product
 from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
@@ -145,8 +146,9 @@ def _finite(value: list[Floats], place: Place, report: Report) -> list[Floats] |
 def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Report) -> None:
     """All comparisons at the points of one shape, into the report; and its census."""
     kinked = np.any([d.kink.any(axis=1) for d in study.found], axis=0)
-    undefined = kinked & ~_finite_answers(study) if not subject.strict else np.zeros_like(kinked)
-    everywhere, kinked = ~undefined, kinked & ~undefined
+    cancelled = _only_compiled(subject, study)
+    undefined = kinked & ~_finite_answers(study) & ~cancelled if not subject.strict else np.zeros_like(kinked)
+    everywhere, kinked = ~undefined & ~cancelled, kinked & ~undefined & ~cancelled
     for k in np.flatnonzero(undefined):
         place = study.places[k]
         sentence = (
@@ -155,7 +157,7 @@ def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Rep
         )
         report.say("kink", "itself", Finding(0.0, 0.0, 0.0, 0.0, usable=False, sentence=sentence, place=place))
     beside_differences = excused(subject, study, settle(subject, study, against_differences))
-    usable = report.add("special", "finite differences", study, beside_differences, ~kinked)
+    usable = report.add("special", "finite differences", study, beside_differences, ~kinked & ~cancelled)
     report.add("special", "itself", study, settle(subject, study, against_itself), everywhere)
     if kinked.any():
         between = excused(subject, study, between_the_sides(subject, study, rng), kinks=True)
@@ -167,9 +169,23 @@ def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Rep
             closer = studied(subject, more, [study.places[k] for k in cases], answers, probes=DIRECTIONS)
             between = excused(subject, closer, between_the_sides(subject, closer, rng), kinks=True)
             report.add("kink", "one-sided differences", closer, between, np.ones(len(cases), dtype=bool))
-    for place, judged, nowhere in zip(study.places, usable, undefined, strict=True):
+    for place, judged, nowhere, no_value in zip(study.places, usable, undefined, cancelled, strict=True):
         why = "it is nan or inf there, where there is no derivative" if nowhere else "differences are not sharp enough there"
+        why = "the value is not finite there" if no_value else why
         report.count(place.input, place.kind, judged=bool(judged), note="" if judged else why)
+
+
+def _only_compiled(subject: Subject, study: Study) -> NDArray[np.bool_]:
+    """At which cases what is claimed is no number, and the value is one in a compiled program only.
+
+    XLA cancels what code as it stands does not: x / x is 1 there, and nan where x has overflowed.
+    """
+    found = ~_finite_answers(study) & subject.mapped
+    for case in np.flatnonzero(found):
+        with suppress(Exception):  # of a library that refuses what a compiled program takes: no value either
+            value = parts(subject.value(*(np.array(x) for x in study.batch.point(int(case)))))
+            found[case] = not all(np.isfinite(as_floats(v)).all() for v in value)
+    return found
 
 
 def _finite_answers(study: Study) -> NDArray[np.bool_]:

@@ -42,6 +42,7 @@ class Profile:
     probes: int
     perturbations: int
     equal: int = 3  # the size of all dimensions where all are equal; that of a single one is five at least
+    apart: int = 1  # by how much sizes that rise or fall do
     large: bool = False  # sizes up to 12 as well
     differenced: int = 10**9  # at so many cases of each shape finite differences are taken, unless they are the only oracle
 
@@ -127,8 +128,8 @@ def groups(rule: Subject, profile: Profile) -> list[Sizes]:
     names = symbols(rule)
     if not names:
         return [{}]
-    rising = {name: 2 + k for k, name in enumerate(names)}
-    falling = {name: 1 + len(names) - k for k, name in enumerate(names)}
+    rising = {name: 2 + profile.apart * k for k, name in enumerate(names)}
+    falling = dict(zip(names, reversed(rising.values()), strict=True))
     equal = max((e for e in range(3, profile.equal + 1) if _entries(rule, dict.fromkeys(names, e)) <= MOST_ENTRIES), default=3)
     candidates = [rising, falling, dict.fromkeys(names, 1), dict.fromkeys(names, equal)]
     if len(names) == 1:
@@ -144,19 +145,24 @@ def groups(rule: Subject, profile: Profile) -> list[Sizes]:
 def named_groups(rule: Subject) -> list[Sizes]:
     """All sizes equal to a whole number in the subject's code, to the next one, or to a length that is fixed in its domains.
 
-    Where that makes too many entries, one size is that number and the others are 2.
+    Where that makes too many entries, one size is that number and the others are 2; so it is for one, where the code names it.
     """
     fixed = [c for domain in rule.domains.values() for d in domain.dims if (c := d.fixed) is not None and c in COUNTS]
     whole = [int(c) for c in rule.constants if c in COUNTS]
     named = list(dict.fromkeys([*fixed, *whole, *(c + 1 for c in whole)]))[:MORE_SIZES]
     names = symbols(rule)
+
+    def alone(c: int) -> list[Sizes]:
+        return [dict.fromkeys(names, 2) | {name: c} for name in names]
+
+    ones = alone(1) if 1.0 in rule.constants and len(names) > 1 else []
     wanted: list[Sizes] = []
     for c in named if names else ():
         equal = dict.fromkeys(names, c)
-        alone = [dict.fromkeys(names, 2) | {name: c} for name in names]
-        wanted += [equal] if _entries(rule, equal) <= MOST_ENTRIES else alone
+        wanted += [equal] if _entries(rule, equal) <= MOST_ENTRIES else alone(c)
     found = _distinct(sizes for sizes in wanted if admitted(rule, sizes))
-    return [sizes for sizes in found if _entries(rule, sizes) <= MOST_ENTRIES][:MORE_SIZES]
+    fitting = [sizes for sizes in found if _entries(rule, sizes) <= MOST_ENTRIES][:MORE_SIZES]
+    return [*(sizes for sizes in ones if admitted(rule, sizes)), *fitting]
 
 
 def _entries(rule: Subject, sizes: Sizes) -> int:

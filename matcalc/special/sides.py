@@ -32,6 +32,8 @@ ON_THE_WAY = 1e-12
 as the other gradients (a softmax that is nearly one-hot, of rows that are nearly equal), and its rounding stays."""
 MEET = 1e-6
 "Relative distance up to which the derivatives to both sides are one."
+HARDLY = 2.0**-10
+"Part of a move that is left at a quarter of the step: less than of any smooth function that is not flat to the fifth order."
 RIPPLES = 9
 "Values in a row from which the rounding of the function is estimated."
 
@@ -112,23 +114,20 @@ def _ripple(values: Floats) -> Floats:
 
 
 def _plateau(values: Floats, centre: Floats) -> Floats:
-    """The same, seen from a value that moves at one step and not at all at a smaller one: it is rounded to the size of that move.
+    """The same, seen from a value that moves at one step and hardly at a smaller one: it is rounded to the size of that move.
 
     Differences at small steps agree by luck there. A function that is constant on a piece has moved by more before it stops. One
     that does not move at the smallest steps may have been rounded like its value, or like 1.
     """
-    rests = np.any(values == np.expand_dims(centre, (1, 2)), axis=tuple(range(1, values.ndim)))  # elsewhere there is no such step
-    found = np.zeros(values.shape[:2])
-    values, centre = values[rests], np.expand_dims(centre[rests], (1, 2, 3, 4))
-    pairs = values.reshape(*values.shape[:2], len(differences.STARTS), differences.ROWS, 2, *centre.shape[5:])
-    moves = np.abs(pairs - centre)
+    middle = np.expand_dims(centre, (1, 2, 3, 4))
+    pairs = values.reshape(*values.shape[:2], len(differences.STARTS), differences.ROWS, 2, *centre.shape[1:])
+    moves = np.abs(pairs - middle)
     coarse, fine = moves[:, :, :, :-1], moves[:, :, :, 1:]
-    most = 2.0**-30 * np.maximum(1.0, np.abs(centre))
-    last = np.where((fine == 0) & (coarse <= most), coarse, 0.0)
+    most = 2.0**-30 * np.maximum(1.0, np.abs(middle))
+    last = np.where((fine <= HARDLY * coarse) & (coarse <= most), coarse, 0.0)
     still = np.all(moves[:, :, :, -2:] == 0, axis=tuple(range(2, moves.ndim)))
     level = EPSILON * np.maximum(1.0, norms(centre, 1))[:, None]
-    found[rests] = np.where(still, level, norms(np.max(last, axis=(2, 3, 4), initial=0.0)))
-    return found
+    return np.where(still, level, norms(np.max(last, axis=(2, 3, 4), initial=0.0)))
 
 
 def _derivative(values: Floats, centre: Floats, h: Floats, noise: Floats, rise: Floats) -> tuple[differences.Difference, Slopes]:

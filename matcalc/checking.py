@@ -31,14 +31,16 @@ from matcalc.subjects import linearized
 from matcalc.verdict import Verdict
 from matcalc.verify import examine, quietly
 
-PROFILE = Profile(cases=384, probes=2, perturbations=2, equal=7, differenced=12)
-"How hard `check` looks unless it is told otherwise."
+PROFILE = Profile(cases=384, probes=2, perturbations=2, equal=7, apart=2, differenced=12)
+"How hard `check` looks unless it is told otherwise. Special points are of sizes that differ by one."
 LIBRARIES = {"jax", "numpy", "scipy", "torch"}
 CONSTANTS, LARGE = (1e-3, 1e4), 32.0
 """Numbers in somebody's code that count: smaller ones keep denominators from zero and nobody's entries are as small, larger ones stand
 for infinity. Those from `LARGE` on often count iterations, and come after the others. One and two are everywhere, as exponents and
 factors: they come last, where the code branches."""
 BRANCHES = frozenset({"clip", "cond", "max", "maximum", "min", "minimum", "piecewise", "select", "where"})
+TRIED = 8
+"Points at which it is tried on which library a function runs."
 KINDS = ("grad", "jvp", "vjp", "jacobian", "hessian")
 NOUNS = {"grad": "gradient", "jacobian": "Jacobian", "hessian": "Hessian"}
 "What is claimed as arrays, and judged as maps; to these the verdict must not leave the words for maps."
@@ -96,9 +98,14 @@ def check(
     with quietly():
         made_of = _Parts.of(f, *claims.values())
         kept = tuple(_kept(domain) for domain in domains.values())
-        library, traceable = _library(f, domains, claims, made_of, kept, name, seed)
+        points = _first_points(domains, name, seed)
+        library, traceable = _library(f, domains, claims, made_of, kept, name, [x[0] for x in points])
+        alone = library == "NumPy" and "hessian" in claims and "grad" not in claims
+        copy = _copy(f, kept, points) if alone else None
         free = tuple(i for i, domain in enumerate(domains.values()) if not domain.held)
-        subjects = _subjects(f, tuple(claims.items()), library, free, name, made_of, kept, traceable=traceable)
+        subjects = _subjects(f, tuple(claims.items()), library, free, name, made_of, kept, copy, traceable=traceable)
+        if alone and copy is None:
+            _require_a_gradient(subjects[-1][1][1], points, name)
         verdicts = [
             _as_claimed(
                 examine(Claim(name, domains, *subject, made_of.constants), seed=seed, profile=profile, traced=traced, whole=False), noun
@@ -185,6 +192,15 @@ def _given(function: Function, kept: tuple[_Kept | None, ...]) -> Function:
     return (lambda *arrays: function(*_as_they_came(arrays, kept))) if any(kept) else function
 
 
+def _first_points(domains: dict[str, Domain], name: str, seed: int) -> list[Any]:
+    """A few points of all domains, stacked, at which the function is tried."""
+    probe = Claim(name, domains, lambda *_: Linearization(0.0, unclaimed, unclaimed), lambda *_: 0.0, mapped=False)
+    sizes = next(iter(groups(probe, PROFILE)), None)
+    if sizes is None:
+        raise ValueError(f"check({name}): the domains of {', '.join(domains)} admit no size in common")
+    return list(draw(probe, sizes, TRIED, seed, Profile(TRIED, 1, 1)).inputs)
+
+
 def _library(
     f: Function,
     domains: dict[str, Domain],
@@ -192,18 +208,13 @@ def _library(
     made_of: _Parts,
     kept: tuple[_Kept | None, ...],
     name: str,
-    seed: int,
+    point: list[Any],
 ) -> tuple[str, bool]:
     """The array library that `f` is written for, and whether JAX can push tangents through it, as far as anybody asks.
 
     That is asked of NumPy code, which JAX may follow by chance, and of JAX code that carries its own derivative.
     It is the first of NumPy, JAX and PyTorch that it runs on, the one it answers with, or the one that a claim names.
     """
-    probe = Claim(name, domains, lambda *_: Linearization(0.0, unclaimed, unclaimed), lambda *_: 0.0, mapped=False)
-    sizes = next(iter(groups(probe, PROFILE)), None)
-    if sizes is None:
-        raise ValueError(f"check({name}): the domains of {', '.join(domains)} admit no size in common")
-    point = [x[0] for x in draw(probe, sizes, 1, seed, Profile(1, 1, 1)).inputs]
     tried: dict[str, Exception] = {}
     lenders = [("NumPy", _as_it_is), ("JAX", autodiff.lent), *([("PyTorch", frameworks.lent_to_torch)] if frameworks.has_torch() else [])]
     if not claims:  # code may run on any library by chance; the one whose derivative it carries is meant
@@ -252,6 +263,25 @@ def _require_a_question(claims: dict[str, Function], library: str, value: tuple[
         if word in {"grad", "hessian"} and shapes != [()]:
             came = ", ".join(str(shape) for shape in shapes)
             raise ValueError(f"check({name}): {word}= is for a scalar, but {name} has a value of shape {came}; use vjp= or jacobian=")
+
+
+def _copy(f: Function, kept: tuple[_Kept | None, ...], points: list[Any]) -> Function | None:
+    """NumPy code in JAX's words, if JAX can trace that and it has the same values."""
+    copy = autodiff.translated(f)
+    try:
+        (there,) = autodiff.run(_given(copy, kept), points) if copy else ((),)
+        return copy if np.allclose(there, [f(*_as_they_came(point, kept)) for point in zip(*points, strict=True)], equal_nan=True) else None
+    except Exception:  # noqa: BLE001  (JAX cannot run what it was not written for)
+        return None
+
+
+def _require_a_gradient(gradient: Function, points: list[Any], name: str) -> None:
+    """A Hessian is judged beside a gradient, which must be had."""
+    try:
+        gradient(*(x[0] for x in points))
+    except complex_step.NotAnalyticError as error:
+        takes = "takes neither complex numbers nor JAX's arrays"
+        raise TypeError(f"check({name}): hessian= needs the gradient of {name}, which {takes}; give grad= too") from error
 
 
 # --- what is claimed, as a linearization ----------------------------------------------------------------------------------------
@@ -349,6 +379,7 @@ def _subjects(
     name: str,
     made_of: _Parts,
     kept: tuple[_Kept | None, ...],
+    copy: Function | None,
     *,
     traceable: bool,
 ) -> list[tuple[str, tuple[Callable[..., Linearization[Any]], Function, bool], bool]]:
@@ -376,7 +407,7 @@ def _subjects(
         carried = linearized(value, _pair_given(push, kept) if push else None, _pair_given(pull, kept))
         found.append(("", (carried, lent(plain) if plain else value, jax), plain is not None))
     if "hessian" in of:
-        found.append((NOUNS["hessian"], *_hessian(f, value, of, library, free, kept, name)))
+        found.append((NOUNS["hessian"], *_hessian(copy or f, value, of, "JAX" if copy else library, free, kept, name)))
     return found
 
 

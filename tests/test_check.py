@@ -543,12 +543,12 @@ def test_a_function_that_raises_at_one_size_alone_is_told_of() -> None:
     """That size is among the special ones only: JAX cannot trace it there, and NumPy cannot run it at any point."""
 
     def f(x: Any, y: Any) -> Any:
-        if y.size == 4:
-            raise ValueError("not four")
+        if y.size == 3:
+            raise ValueError("not three")
         return np.sum(x**2) + np.sum(y**2)
 
     verdict = matcalc.check(f, real("n"), real("p"), grad=lambda x, y: (2 * x, 2 * y))
-    assert any("not four" in line.note for line in verdict.census)
+    assert any("not three" in line.note for line in verdict.census)
 
 
 STEPS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -927,3 +927,25 @@ def test_a_scale_that_nobody_asked_for_does_not_keep_rounding_elsewhere_from_a_s
     for seed in range(4):
         assert matcalc.check(log_likelihood, *domains, grad=gradient, seed=seed).status is not Status.REFUTED
     assert matcalc.check(log_likelihood, *domains, grad=partial(gradient, factor=1.001), seed=0).status is Status.REFUTED
+
+
+def test_a_hessian_of_code_that_takes_no_complex_numbers() -> None:
+    def logistic(w: Any) -> Any:
+        return np.sum(np.logaddexp(0.0, -w))
+
+    def hessian(w: Any) -> Any:
+        s = 1 / (1 + np.exp(-w))
+        return np.diag(s * (1 - s))
+
+    assert matcalc.check(logistic, real("n"), hessian=hessian, profile=FEW).status.good
+    assert matcalc.check(logistic, real("n"), hessian=lambda w: 1.001 * hessian(w), profile=FEW).status is Status.REFUTED
+
+
+def test_a_hessian_of_code_that_nothing_differentiates() -> None:
+    def f(x: Any) -> Any:
+        return np.sum(np.abs(x) ** 3) * (1.0 if float(x[0]) > 0 else 1)
+
+    with pytest.raises(TypeError, match=r"check\(f\): hessian= needs the gradient of f, which takes neither .*; give grad= too"):
+        matcalc.check(f, real("n"), hessian=lambda x: np.diag(6 * np.abs(x)))
+    verdict = matcalc.check(f, real("n"), grad=lambda x: 3 * x * np.abs(x), hessian=lambda x: np.diag(6 * np.abs(x)), profile=FEW)
+    assert verdict.status.good

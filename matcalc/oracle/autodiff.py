@@ -3,7 +3,7 @@
 One program is compiled for each function and shape. It computes values, both derivatives at the cases and at their perturbed
 neighbours, and the values that finite differences need. Second derivatives, forward over whatever gradient is given,
 are a program of their own. Double precision is switched on around each call only:
-the user's own setting stays as it is. Only this file and `compiled` import JAX.
+the user's own setting stays as it is. Only this file, `branching` and `compiled` import JAX.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import jax
 import numpy as np
 
 from matcalc.array import parts
+from matcalc.oracle.branching import Watched
 from matcalc.oracle.compiled import LARGE, mapped, quick
 from matcalc.oracle.differences import moved_along
 
@@ -130,13 +131,15 @@ def forward(function: Callable[..., Any], free: Sequence[int]) -> Callable[..., 
 def lent(function: Callable[..., Any], *, compiled: bool = False) -> Callable[..., Any]:
     """A function of JAX arrays as one of NumPy arrays, in double precision; for JAX's own arrays, traced ones too, as it is.
 
-    NumPy's arrays among JAX's own are constants. Compiled, one program for each shape, it answers fast where it is asked often; code
-    that asks for the numbers runs as it is.
+    So are arrays that are watched, which it may well compare. NumPy's arrays among JAX's own are constants. Compiled, one program for
+    each shape, it answers fast where it is asked often; code that asks for the numbers runs as it is.
     """
     program = quick(function) if compiled else function
 
     def on_numpy(*arguments: Any) -> Any:
         leaves = jax.tree.leaves(arguments)
+        if any(isinstance(x, Watched) for x in leaves):
+            return function(*arguments)
         if any(isinstance(x, jax.Array) for x in leaves):
             return function(*jax.tree.map(lambda x: jax.numpy.asarray(x) if isinstance(x, np.ndarray) else x, arguments))
         with double_precision():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -11,9 +13,16 @@ from warnings import catch_warnings
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from numpy.typing import NDArray
+
+
+TOLD = frozenset(
+    {"all", "allclose", "any", "bool", "clamp", "clip", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "le", "less"}
+    | {"less_equal", "lt", "max", "maximum", "min", "minimum", "ne", "nonzero", "not_equal"}
+)
+"Functions and methods of PyTorch's that compare."
 
 
 def has_torch() -> bool:
@@ -26,6 +35,26 @@ def on_torch(function: Callable[..., Any], arguments: Sequence[NDArray[np.float6
     torch = import_module("torch")
     rows = [function(*(torch.tensor(x[k]) for x in arguments)) for k in range(len(arguments[0]))]
     return tuple(np.stack([np.asarray(part.detach().numpy()) for part in parts]) for parts in zip(*rows, strict=True))
+
+
+@contextmanager
+def telling(note: Callable[[str, list[Any]], None]) -> Generator[None]:
+    """While this lasts, each call of PyTorch's is told: its name, and its arguments with NumPy's arrays in place of tensors."""
+    if "torch" not in sys.modules:
+        yield
+        return
+    mode: Any = import_module("torch.overrides").TorchFunctionMode
+
+    class Telling(mode):  # type: ignore[misc]
+        def __torch_function__(self, function: Any, types: Any, arguments: Any = (), settings: Any = None) -> Any:
+            name = getattr(function, "__name__", "").strip("_")
+            if name in TOLD:
+                given = [*arguments, *(settings or {}).values()]
+                note(name, [x.detach().numpy() if hasattr(x, "detach") else x for x in given])
+            return function(*arguments, **(settings or {}))
+
+    with Telling():
+        yield
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:

@@ -66,6 +66,16 @@ def cases_of(batch: Batch, cases: Sequence[int]) -> Batch:
     return replace(batch, inputs=inputs, tangents=tangents, cotangents=cotangents, neighbours=neighbours, reach=batch.reach[list(cases)])
 
 
+def answers_of(answers: Answers, cases: Sequence[int]) -> Answers:
+    """What the subject says at some cases."""
+
+    def some(arrays: Arrays) -> Arrays:
+        return tuple(x[list(cases)] for x in arrays)
+
+    jvp, vjp = answers.nonlinear
+    return Answers(some(answers.value), some(answers.jvp), some(answers.vjp), (some(jvp), some(vjp)))
+
+
 def first_probes(batch: Batch, probes: int) -> Batch:
     """The first probes of all cases."""
     tangents, cotangents = (tuple(x[:, :probes] for x in arrays) for arrays in (batch.tangents, batch.cotangents))

@@ -46,6 +46,8 @@ class Place:
     kind: str
     sizes: Sizes
     inputs: Arrays
+    room: float = np.inf
+    "How far off what is special about it ends, in units of the inputs' sizes."
 
     @property
     def label(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
@@ -13,7 +14,8 @@ from matcalc.array import parts
 from matcalc.cases import generator
 from matcalc.property import FaultError, first_line, values_at
 from matcalc.special.accused import excused, settle
-from matcalc.special.asking import SIZING, ask_all, assembled, cases_of, first_probes
+from matcalc.special.asking import SIZING, answers_of, ask_all, assembled, cases_of, first_probes
+from matcalc.special.branches import sought
 from matcalc.special.findings import Finding, Report, margin_of
 from matcalc.special.handling import extremes, layouts, poisons
 from matcalc.special.kinks import DIRECTIONS, between_the_sides, more_directions
@@ -27,12 +29,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from matcalc.property import Answers
     from matcalc.rule import Subject
 
     Floats = NDArray[np.float64]
 
 SIZING_ALONE = 2
 "Such tangents for each input alone: beside the derivative of A⁻¹b along A, that along b is nothing at all where A is near singular."
+
+NO_VALUE = "the value is not finite there"
 
 
 def survey(subject: Subject, *, seed: int = 0) -> tuple[list[Evidence], tuple[Coverage, ...]]:
@@ -51,6 +56,9 @@ def _survey(subject: Subject, seed: int) -> tuple[list[Evidence], tuple[Coverage
     shapes: dict[tuple[tuple[str, int], ...], list[Place]] = {}
     for place in places(subject, seed=seed):
         shapes.setdefault(tuple(place.sizes.items()), []).append(place)
+    if not subject.strict and shapes:
+        first = next(iter(shapes.values()))
+        first += sought(subject, first[0].sizes, seed)
     for index, found in enumerate(shapes.values()):
         rng = generator(subject, seed + 1, found[0].sizes)
         study = _observed(subject, found, rng, report)
@@ -91,6 +99,7 @@ def _observed(subject: Subject, found: Sequence[Place], rng: np.random.Generator
     for (probe, moves), i in product([*enumerate(range(alone), 1), *enumerate(alone_again, probes + SIZING)], range(len(free))):
         noises[i][:, probe] *= moves == i
     batch = assembled(subject, found[0].sizes, inputs, tuple(noises), shapes, rng)
+    batch = replace(batch, reach=np.minimum(batch.reach, [[found[k].room] for k in kept]))
     answers, faults = ask_all(subject, first_probes(batch, probes))
     for k, fault in faults.items():
         place = found[kept[k]]
@@ -103,7 +112,14 @@ def _observed(subject: Subject, found: Sequence[Place], rng: np.random.Generator
     if answers is None:
         return None
     rest = [k for k in range(len(kept)) if k not in faults]
-    return studied(subject, cases_of(batch, rest), [found[kept[k]] for k in rest], answers, probes=probes)
+    there = [row for row, finite in enumerate(_finite_answers(answers)) if finite or _has_value(subject, batch.point(rest[row]))]
+    for row in sorted({*range(len(rest))}.difference(there)):
+        place = found[kept[rest[row]]]
+        report.count(place.input, place.kind, judged=False, note=NO_VALUE)
+    if not there:
+        return None
+    places_there = [found[kept[rest[row]]] for row in there]
+    return studied(subject, cases_of(batch, [rest[row] for row in there]), places_there, answers_of(answers, there), probes=probes)
 
 
 def _value(subject: Subject, place: Place, report: Report) -> list[Floats] | None:
@@ -139,16 +155,15 @@ def _finite(value: list[Floats], place: Place, report: Report) -> list[Floats] |
     """The value; None, and why in the report, where it is not finite."""
     if all(np.all(np.isfinite(v)) for v in value):
         return value
-    report.count(place.input, place.kind, judged=False, note="the value is not finite there")
+    report.count(place.input, place.kind, judged=False, note=NO_VALUE)
     return None
 
 
 def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Report) -> None:
     """All comparisons at the points of one shape, into the report; and its census."""
     kinked = np.any([d.kink.any(axis=1) for d in study.found], axis=0)
-    cancelled = _only_compiled(subject, study)
-    undefined = kinked & ~_finite_answers(study) & ~cancelled if not subject.strict else np.zeros_like(kinked)
-    everywhere, kinked = ~undefined & ~cancelled, kinked & ~undefined & ~cancelled
+    undefined = kinked & ~_finite_answers(study.answers) if not subject.strict else np.zeros_like(kinked)
+    kinked &= ~undefined
     for k in np.flatnonzero(undefined):
         place = study.places[k]
         sentence = (
@@ -157,8 +172,8 @@ def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Rep
         )
         report.say("kink", "itself", Finding(0.0, 0.0, 0.0, 0.0, usable=False, sentence=sentence, place=place))
     beside_differences = excused(subject, study, settle(subject, study, against_differences))
-    usable = report.add("special", "finite differences", study, beside_differences, ~kinked & ~cancelled)
-    report.add("special", "itself", study, settle(subject, study, against_itself), everywhere)
+    usable = report.add("special", "finite differences", study, beside_differences, ~kinked)
+    report.add("special", "itself", study, settle(subject, study, against_itself), ~undefined)
     if kinked.any():
         between = excused(subject, study, between_the_sides(subject, study, rng), kinks=True)
         usable = usable | report.add("kink", "one-sided differences", study, between, kinked)
@@ -169,26 +184,24 @@ def _weigh(subject: Subject, study: Study, rng: np.random.Generator, report: Rep
             closer = studied(subject, more, [study.places[k] for k in cases], answers, probes=DIRECTIONS)
             between = excused(subject, closer, between_the_sides(subject, closer, rng), kinks=True)
             report.add("kink", "one-sided differences", closer, between, np.ones(len(cases), dtype=bool))
-    for place, judged, nowhere, no_value in zip(study.places, usable, undefined, cancelled, strict=True):
+    for place, judged, nowhere in zip(study.places, usable, undefined, strict=True):
         why = "it is nan or inf there, where there is no derivative" if nowhere else "differences are not sharp enough there"
-        why = "the value is not finite there" if no_value else why
         report.count(place.input, place.kind, judged=bool(judged), note="" if judged else why)
 
 
-def _only_compiled(subject: Subject, study: Study) -> NDArray[np.bool_]:
-    """At which cases what is claimed is no number, and the value is one in a compiled program only.
+def _has_value(subject: Subject, point: Sequence[Floats]) -> bool:
+    """Whether the function has a finite value at a point, where a compiled program says that it has.
 
     XLA cancels what code as it stands does not: x / x is 1 there, and nan where x has overflowed.
     """
-    found = ~_finite_answers(study) & subject.mapped
-    for case in np.flatnonzero(found):
-        with suppress(Exception):  # of a library that refuses what a compiled program takes: no value either
-            value = parts(subject.value(*(np.array(x) for x in study.batch.point(int(case)))))
-            found[case] = not all(np.isfinite(as_floats(v)).all() for v in value)
-    return found
+    if not subject.mapped:
+        return True
+    with suppress(Exception):  # of a library that refuses what a compiled program takes
+        return all(np.isfinite(as_floats(v)).all() for v in parts(subject.value(*(np.array(x) for x in point))))
+    return True
 
 
-def _finite_answers(study: Study) -> NDArray[np.bool_]:
+def _finite_answers(answers: Answers) -> NDArray[np.bool_]:
     """At which cases what is claimed is a number."""
-    arrays = (*study.answers.jvp, *study.answers.vjp)
+    arrays = (*answers.jvp, *answers.vjp)
     return np.all([np.isfinite(x).all(axis=tuple(range(1, x.ndim))) for x in arrays], axis=0)

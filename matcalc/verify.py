@@ -93,7 +93,7 @@ def examine(rule: Subject, *, seed: int, profile: Profile, traced: bool = True, 
         return replace(_faulty(rule, fault), explanations=explained)
     verdict = _with_more(rule, verdict, seed, whole=whole)
     if verdict.status is Status.REFUTED:
-        answered = [(_padded(rule, seen), properties.ask(rule, seen.batch)) for seen in observations]
+        answered = [(_padded(rule, seen), properties.ask(rule, seen.batch, known=True)) for seen in observations]
         by_numbers = any(e.margins and e.status is Status.REFUTED for e in verdict.evidence)
         verdict = replace(
             verdict,
@@ -118,8 +118,12 @@ def _padded(rule: Subject, seen: Observation) -> Observation:
 
 
 def _with_more(rule: Subject, verdict: Verdict, seed: int, *, whole: bool) -> Verdict:
-    """The verdict after what is looked at besides random cases: special points, factors chosen first, exact arithmetic, and more."""
-    special_evidence, census = special.survey(rule, seed=seed)
+    """The verdict after what is looked at besides random cases: special points, factors chosen first, exact arithmetic, and more.
+
+    Somebody's own code that is wrong at random points is not asked at special ones: it waits for an explanation.
+    """
+    wrong_already = verdict.status is Status.REFUTED and not rule.strict
+    special_evidence, census = ([], ()) if wrong_already else special.survey(rule, seed=seed)
     built, proofs = factors.examine(rule, seed=seed), proof.prove(rule, seed=seed)
     single, kept = precision.digits(rule, seed=seed) if rule.strict else ([], ())
     twice = second.order(rule, second.batches(rule, seed=seed)) if whole else []
@@ -397,7 +401,7 @@ def _again(rule: Subject, seen: Observation, seed: int, *, elsewhere: bool) -> C
     near = replace(near, differences=few, steps=near.steps[:rows])  # more were taken if one of them looked like a kink
     near = replace(near, stick=properties.raised(near.stick, seen.stick))
     near = replace(near, stick=_roughened(near))
-    return _compare_all(rule, near, properties.ask(rule, batch), {}, elsewhere=elsewhere)
+    return _compare_all(rule, near, properties.ask(rule, batch, known=True), {}, elsewhere=elsewhere)
 
 
 def _roughened(seen: Observation) -> Yardstick:
@@ -679,7 +683,8 @@ def smallest_counterexample(rule: Subject, seed: int) -> Counterexample | None:
     from hypothesis.errors import HypothesisException
 
     def refuted(batch: Batch) -> bool:
-        return any(tally.worst[0] > 1 for tally in _tallies(rule, [(look(rule, batch), properties.ask(rule, batch))], elsewhere=False))
+        answered = [(look(rule, batch), properties.ask(rule, batch, known=True))]
+        return any(tally.worst[0] > 1 for tally in _tallies(rule, answered, elsewhere=False))
 
     limits = settings(
         max_examples=60,

@@ -24,47 +24,47 @@ from matcalc.verdict import Status
 POINTS = [np.array([[1.0, -2.0, 0.5], [3.0, 3.0, 0.0]])]
 
 
-def compared(gaps: Gaps) -> list[tuple[bool, Any]]:
+def compared(gaps: Gaps) -> list[tuple[str, Any]]:
     """Gaps in the order of the code, without their sites."""
-    return [(site.equality, found.tolist()) for site, found in gaps.items()]
+    return [(site.kind, found.tolist()) for site, found in gaps.items()]
 
 
 # --- what code compares ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("code", "equality", "gap"),
+    ("code", "kind", "gap"),
     [
-        (lambda x: jnp.where(x > 2, x, 0.0), False, lambda x: x - 2),
-        (lambda x: jnp.where(x <= x[0], x, 0.0), False, lambda x: x - x[0]),
-        (lambda x: jnp.where(jnp.any(x == 0), x, 0.0), True, lambda x: x),
-        (lambda x: jnp.maximum(x, 7.0), False, lambda x: x - 7),
-        (jax.jit(lambda x: jnp.minimum(3 * x, 7.0)), False, lambda x: 3 * x - 7),
-        (jax.nn.relu, False, lambda x: x),
-        (lambda x: jax.lax.cond(x[1] < 1, jnp.sin, jnp.cos, x), False, lambda x: x[1:2] - 1),
+        (lambda x: jnp.where(x > 2, x, 0.0), "order", lambda x: x - 2),
+        (lambda x: jnp.where(x <= x[0], x, 0.0), "order", lambda x: x - x[0]),
+        (lambda x: jnp.where(jnp.any(x == 0), x, 0.0), "equality", lambda x: x),
+        (lambda x: jnp.maximum(x, 7.0), "order", lambda x: x - 7),
+        (jax.jit(lambda x: jnp.minimum(3 * x, 7.0)), "order", lambda x: 3 * x - 7),
+        (jax.nn.relu, "order", lambda x: x),
+        (lambda x: jax.lax.cond(x[1] < 1, jnp.sin, jnp.cos, x), "order", lambda x: x[1:2] - 1),
     ],
 )
-def test_what_a_traced_program_compares(code: Callable[..., Any], *, equality: bool, gap: Callable[[Any], Any]) -> None:
-    assert compared(branching.traced(code, POINTS)) == [(equality, [gap(x).tolist() for x in POINTS[0]])]
+def test_what_a_traced_program_compares(code: Callable[..., Any], kind: str, gap: Callable[[Any], Any]) -> None:
+    assert compared(branching.traced(code, POINTS)) == [(kind, [gap(x).tolist() for x in POINTS[0]])]
 
 
 @pytest.mark.parametrize(
-    ("code", "equality", "gap"),
+    ("code", "kind", "gap"),
     [
-        (lambda x: np.where(x > 2, x, 0.0), False, lambda x: x - 2),
-        (lambda x: 1 if x[1] > 100 else 2, False, lambda x: x[1:2] - 100),
-        (lambda x: np.any(x == 0), True, lambda x: x),
-        (lambda x: np.any(x), True, lambda x: np.concatenate([x, x])),  # NumPy asks twice
-        (lambda x: 1 if x[0] else 2, True, lambda x: x[:1]),
-        (lambda x: np.array_equal(x, 2 * x[::-1]), True, lambda x: x - 2 * x[::-1]),
-        (lambda x: max(x[0], 5.0), False, lambda x: x[:1] - 5),
-        (lambda x: [1 for entry in x if entry < 0.25], False, lambda x: x - 0.25),
-        (lambda x: np.maximum(np.linalg.norm(x, ord=1), 1.0), False, lambda x: np.abs(x).sum()[None] - 1),
-        (lambda x: np.isclose(x, 1.0, rtol=0, atol=0.5).all(), False, lambda x: np.abs(x - 1) - 0.5),
+        (lambda x: np.where(x > 2, x, 0.0), "order", lambda x: x - 2),
+        (lambda x: 1 if x[1] > 100 else 2, "order", lambda x: x[1:2] - 100),
+        (lambda x: np.any(x == 0), "equality", lambda x: x),
+        (lambda x: np.any(x), "equality", lambda x: np.concatenate([x, x])),  # NumPy asks twice
+        (lambda x: 1 if x[0] else 2, "equality", lambda x: x[:1]),
+        (lambda x: np.array_equal(x, 2 * x[::-1]), "equality", lambda x: x - 2 * x[::-1]),
+        (lambda x: max(x[0], 5.0), "order", lambda x: x[:1] - 5),
+        (lambda x: [1 for entry in x if entry < 0.25], "order", lambda x: x - 0.25),
+        (lambda x: np.maximum(np.linalg.norm(x, ord=1), 1.0), "order", lambda x: np.abs(x).sum()[None] - 1),
+        (lambda x: np.isclose(x, 1.0, rtol=0, atol=0.5).all(), "order", lambda x: np.abs(x - 1) - 0.5),
     ],
 )
-def test_what_code_of_numpy_compares(code: Callable[..., Any], *, equality: bool, gap: Callable[[Any], Any]) -> None:
-    assert (equality, [gap(x).tolist() for x in POINTS[0]]) in compared(branching.watched(code, POINTS))
+def test_what_code_of_numpy_compares(code: Callable[..., Any], kind: str, gap: Callable[[Any], Any]) -> None:
+    assert (kind, [gap(x).tolist() for x in POINTS[0]]) in compared(branching.watched(code, POINTS))
 
 
 def test_comparisons_that_only_some_points_come_to() -> None:
@@ -77,6 +77,15 @@ def test_comparisons_that_only_some_points_come_to() -> None:
     assert first == [[-1.0], [1.0]]
     assert np.isnan(second[0]).all()
     assert second[1] == [0.0]
+
+
+def test_ranks() -> None:
+    gaps = [[2.5, 0.5], [3.0, 0.0]]  # of 1, -2, 0.5 and of 3, 3, 0
+    assert compared(branching.traced(jnp.sort, POINTS)) == [("ranks", gaps)]
+    assert compared(branching.traced(lambda x: jax.lax.top_k(x, 2)[0], POINTS)) == [("ranks", gaps)]
+    assert compared(branching.traced(jnp.argsort, POINTS)) == [("ranks", gaps)]
+    for code in (lambda x: np.sort(x), np.argsort, lambda x: x.argmax(), lambda x: np.argmin(x)):
+        assert compared(branching.watched(code, POINTS)) == [("ranks", gaps)]
 
 
 def test_integers_and_loops_are_left_out() -> None:
@@ -113,6 +122,14 @@ def test_arrays_that_are_watched_compute_as_others_do() -> None:
         lambda a: np.divmod(a, 2.0)[1],
         lambda a: np.multiply(a, 2.0, out=np.zeros((2, 3))),
         lambda a: np.einsum("ij->j", a),
+        lambda a: a.max(axis=1) - a.min() + a.sum() + a.mean() - a.std(),
+        lambda a: np.sort(-a, axis=None)[::-1],
+        lambda a: a.argsort(axis=1),
+        lambda a: np.argsort(-a),
+        lambda a: np.argmax(a, axis=0) + a.argmin(),
+        lambda a: np.median(a, axis=0),
+        lambda a: np.where(a > 2, a, 0).T.reshape(-1).astype(int),
+        lambda a: np.exp(a - np.max(a)) / np.exp(a).sum(),
         lambda a: [float(e) for e in a[0]],
     ):
         assert np.array_equal(f(x), f(y))

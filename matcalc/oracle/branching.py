@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.core
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 ORDERS = frozenset({"gt", "ge", "lt", "le", "max", "min", "greater", "greater_equal", "less", "less_equal", "maximum", "minimum"})
 EQUALITIES = frozenset({"eq", "ne", "equal", "not_equal", "array_equal", "array_equiv"})
+RANKINGS = frozenset({"argmax", "argmin", "argpartition", "argsort", "median", "partition", "percentile", "quantile", "sort", "top_k"})
 TRUTHS = frozenset({"all", "any", "bool", "count_nonzero", "flatnonzero", "logical_and", "logical_not", "logical_or", "nonzero"})
 "Questions whether numbers are other than zero."
 CALLS = frozenset({"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat2"})
@@ -42,16 +43,17 @@ AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Site:
-    """One place in code where numbers are compared."""
+    """One place in code where numbers are compared: for equality, by their order, or all entries of an array for their ranks."""
 
     number: Any
     line: str
     "The line of the source, where it can be had."
-    equality: bool
+    kind: Literal["equality", "order", "ranks"]
 
 
 Gaps = dict[Site, "Floats"]
-"Left side less right side, entry by entry: (points, entries); nan where a point does not come to the comparison."
+"""Left side less right side, entry by entry: (points, entries); nan where a point does not come to the comparison. Of ranks it is how far
+each entry is from the next one in order."""
 
 
 def traced(function: Callable[..., Any], points: Sequence[Floats]) -> Gaps:
@@ -84,9 +86,9 @@ def _compared(closed: Any, arrays: Sequence[Any], sites: list[Site]) -> list[tup
     """The gaps of a traced program at arrays, the programs it calls included; what is in its loops is left out."""
     gaps: list[tuple[Site, Any]] = []
 
-    def note(line: str, left: Any, right: Any, *, equality: bool) -> None:
-        sites.append(Site(len(sites), line, equality))
-        gaps.append((sites[-1], left - right))
+    def note(line: str, gap: Any, kind: Any) -> None:
+        sites.append(Site(len(sites), line, kind))
+        gaps.append((sites[-1], gap))
 
     def run(jaxpr: Any, constants: Sequence[Any], given: Sequence[Any], called_at: str) -> list[Any]:
         known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *given], strict=True))
@@ -99,11 +101,15 @@ def _compared(closed: Any, arrays: Sequence[Any], sites: list[Site]) -> list[tup
             line = _line_of(equation) or called_at
             floating = all(jax.numpy.issubdtype(jax.numpy.result_type(x), jax.numpy.floating) for x in values)
             if name in ORDERS | EQUALITIES and floating and equation.invars[0] is not equation.invars[1]:
-                note(line, *values, equality=name in EQUALITIES)
+                note(line, values[0] - values[1], "equality" if name in EQUALITIES else "order")
+            if name in RANKINGS and jax.numpy.issubdtype(values[0].dtype, jax.numpy.floating) and values[0].ndim:
+                along = equation.params.get("dimension", equation.params.get("axes", (-1,)))
+                axis = along if isinstance(along, int) else along[0]
+                note(line, jax.numpy.diff(jax.numpy.sort(values[0], axis=axis), axis=axis), "ranks")
             if name == "clamp" and floating:
                 low, x, high = values
-                note(line, x, low, equality=False)
-                note(line, x, high, equality=False)
+                note(line, x - low, "order")
+                note(line, x - high, "order")
             inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr")) if name in CALLS else None
             if inner is not None:
                 results = run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), values, line)
@@ -160,7 +166,7 @@ class Notes:
 
     seen: dict[Site, list[Floats]]
 
-    def note(self, left: Any, right: Any, *, equality: bool) -> None:
+    def note(self, left: Any, right: Any, kind: Literal["equality", "order", "ranks"]) -> None:
         """Remember a comparison, and the line of somebody's own code that it stands in."""
         frame: Any = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (inspect.stack reads the files of all frames)
         while frame is not None and frame.f_code.co_filename.startswith(_libraries()):
@@ -169,24 +175,28 @@ class Notes:
             return
         with suppress(TypeError, ValueError):  # texts, truth values, arrays of two shapes
             gaps = np.asarray(np.subtract(left, right), dtype=np.float64).reshape(-1)
-            site = Site((frame.f_code, frame.f_lasti), _line(frame.f_code.co_filename, frame.f_lineno), equality)
+            site = Site((frame.f_code, frame.f_lasti), _line(frame.f_code.co_filename, frame.f_lineno), kind)
             self.seen.setdefault(site, []).append(gaps)
 
     def of_numpy(self, name: str, arguments: Sequence[Any]) -> None:
         """The same of a call of NumPy's, if it compares anything."""
-        if name in ORDERS | EQUALITIES:
-            self.note(*map(_plain, arguments[:2]), equality=name in EQUALITIES)
+        if name in ORDERS | EQUALITIES and len(arguments) > 1:  # max and min may be those of one array
+            left, right = map(_plain, arguments[:2])
+            self.note(left, right, "equality" if name in EQUALITIES else "order")
         elif name in TRUTHS:
-            self.note(_plain(arguments[0]), 0.0, equality=True)
+            self.note(_plain(arguments[0]), 0.0, "equality")
+        elif name in RANKINGS:
+            ordered = np.sort(_plain(arguments[0]), axis=-1)
+            self.note(ordered[..., 1:], ordered[..., :-1], "ranks")
 
     def of_torch(self, name: str, arguments: Sequence[Any]) -> None:
         """The same of a call of PyTorch's, on NumPy arrays."""
         if name in {"isclose", "allclose"}:
-            self.note(np.abs(arguments[0] - arguments[1]), 1e-8 + 1e-5 * np.abs(arguments[1]), equality=False)
+            self.note(np.abs(arguments[0] - arguments[1]), 1e-8 + 1e-5 * np.abs(arguments[1]), "order")
         elif name in {"clamp", "clip"}:
             for bound in arguments[1:3]:
-                self.note(arguments[0], bound, equality=False)
-        elif len(arguments) > 1 or name in TRUTHS:
+                self.note(arguments[0], bound, "order")
+        else:
             self.of_numpy(name, arguments)
 
     def watch(self, x: Any) -> Any:
@@ -210,17 +220,18 @@ class Watched(np.ndarray[Any, Any]):
     def __array_finalize__(self, of: Any) -> None:
         self.notes = getattr(of, "notes", Notes({}))
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **settings: Any) -> Any:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: tuple[Any, ...] = (), **settings: Any) -> Any:
         given = [_plain(x) for x in inputs]
         if method == "__call__" or ufunc.__name__ in TRUTHS:
             self.notes.of_numpy(ufunc.__name__, given)
-        if out is not None:
+        if any(x is not None for x in out):
             getattr(ufunc, method)(*given, out=tuple(_plain(x) for x in out), **settings)
             return out[0] if len(out) == 1 else out
         return self.notes.watch_all(getattr(ufunc, method)(*given, **settings))
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, settings: Any) -> Any:
-        self.notes.of_numpy(function.__name__, arguments)  # some look at plain arrays within
+        if function.__name__ not in {"argmax", "argmin", "argsort"}:  # these are told by their methods; others look at plain arrays within
+            self.notes.of_numpy(function.__name__, arguments)
         return self.notes.watch_all(super().__array_function__(function, types, arguments, settings))
 
     def __getitem__(self, key: Any) -> Any:
@@ -228,6 +239,21 @@ class Watched(np.ndarray[Any, Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
+
+    def argsort(self, *arguments: Any, **settings: Any) -> Any:
+        """As of any array; `numpy.argsort` comes here too, and so it is with the others."""
+        self.notes.of_numpy("argsort", [self])
+        return _plain(self).argsort(*arguments, **settings)
+
+    def argmax(self, *arguments: Any, **settings: Any) -> Any:
+        """As of any array."""
+        self.notes.of_numpy("argmax", [self])
+        return _plain(self).argmax(*arguments, **settings)
+
+    def argmin(self, *arguments: Any, **settings: Any) -> Any:
+        """As of any array."""
+        self.notes.of_numpy("argmin", [self])
+        return _plain(self).argmin(*arguments, **settings)
 
     def __bool__(self) -> bool:
         self.notes.of_numpy("any", [self])

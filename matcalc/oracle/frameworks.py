@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 TOLD = frozenset(
     {"all", "allclose", "any", "bool", "clamp", "clip", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "le", "less"}
-    | {"less_equal", "lt", "max", "maximum", "min", "minimum", "ne", "nonzero", "not_equal"}
+    | {"argmax", "argmin", "argsort", "less_equal", "lt", "max", "maximum", "median", "min", "minimum", "ne", "nonzero", "not_equal"}
+    | {"quantile", "sort", "top_k"}
 )
 "Functions and methods of PyTorch's that compare."
 
@@ -47,7 +48,7 @@ def telling(note: Callable[[str, list[Any]], None]) -> Generator[None]:
 
     class Telling(mode):  # type: ignore[misc]
         def __torch_function__(self, function: Any, types: Any, arguments: Any = (), settings: Any = None) -> Any:
-            name = getattr(function, "__name__", "").strip("_")
+            name = getattr(function, "__name__", "").strip("_").replace("topk", "top_k")
             if name in TOLD:
                 given = [*arguments, *(settings or {}).values()]
                 note(name, [x.detach().numpy() if hasattr(x, "detach") else x for x in given])

@@ -71,7 +71,7 @@ class Outcome:
 
     def agrees(self, gaps: Floats) -> Bools:
         """Which entries do; those that are nan do not."""
-        said = (gaps == 0) if self.site.equality else (gaps < 0)
+        said = (gaps == 0) if self.site.kind == "equality" else (gaps < 0)
         return (said == self.true) & np.isfinite(gaps)
 
     def reached(self, gaps: Floats) -> Bools:
@@ -96,7 +96,8 @@ def sought(subject: Subject, sizes: Sizes, seed: int) -> list[Place]:
         return []
     drawn = code.at(noises)
     new = [outcome for outcome in _outcomes(drawn) if not outcome.reached(drawn[outcome.site][:DRAWN]).any()]
-    borders = [site for site in drawn if not site.equality and not any(outcome.site == site and not outcome.of_all for outcome in new)]
+    rare = {outcome.site for outcome in new if not outcome.of_all}
+    borders = [site for site in drawn if site.kind == "ranks" or (site.kind == "order" and site not in rare)]
     reached = [(outcome.site, "a branch of its own", _ways(code, outcome, noises, drawn[outcome.site])) for outcome in new[:MOST]]
     close = [(site, "close to another branch", _beside(code, site, noises, drawn[site])) for site in borders[:MOST]]
     found: dict[bytes, Place] = {}
@@ -112,8 +113,8 @@ def _outcomes(gaps: Gaps) -> Iterator[Outcome]:
     """What may be sought: that entries are equal, or on either side; first of some entry, then of all."""
     for of_all in (False, True):
         for site, found in gaps.items():
-            if not of_all or found.shape[1] > 1:
-                yield from (Outcome(site, true, of_all) for true in ((True,) if site.equality else (True, False)))
+            if site.kind != "ranks" and (not of_all or found.shape[1] > 1):
+                yield from (Outcome(site, true, of_all) for true in ((True,) if site.kind == "equality" else (True, False)))
 
 
 @dataclass
@@ -165,8 +166,10 @@ class _Code:
         return branching.watched(everything(self.subject), given)
 
     def at(self, noises: Floats) -> Gaps:
-        """The same at the points made of noises."""
-        return self.gaps(self.points(noises))
+        """The same at the points made of noises; nothing where these are so large that there is no point."""
+        with suppress(np.linalg.LinAlgError):
+            return self.gaps(self.points(noises))
+        return {}
 
     def gap(self, site: Site, width: int, noises: Floats) -> Floats:
         """What is compared at one site: (points, width), nan where it is not."""
@@ -194,32 +197,48 @@ def _ways(code: _Code, outcome: Outcome, noises: Floats, gaps: Floats) -> list[t
     They are sought from the closest of the random points, those with short numbers apart from the others.
     """
     found = [(noises[k], np.inf) for k in np.flatnonzero(outcome.reached(gaps))[:STARTS]]  # of those with short numbers
-    size = np.abs(gaps).max(axis=1) if outcome.of_all else np.nanmin(np.abs(gaps), axis=1, initial=np.inf)
-    far = np.where(np.isfinite(size), size, np.inf)
+    far = _far(gaps, of_all=outcome.of_all)
     for half in (np.arange(DRAWN), np.arange(DRAWN, 2 * DRAWN)):
         for k in half[np.argsort(far[half], kind="stable")][:STARTS]:
             found += _from(code, outcome, noises[k], gaps[k]) if np.isfinite(far[k]) and code.asked < MOST_POINTS else []
     return found
 
 
+def _far(gaps: Floats, *, of_all: bool) -> Floats:
+    """How far from another outcome points are: with their closest entry, or with all; infinitely far where it is not known."""
+    size = np.abs(gaps).max(axis=1) if of_all else np.nanmin(np.abs(gaps), axis=1, initial=np.inf)
+    return np.where(np.isfinite(size), size, np.inf)
+
+
 def _beside(code: _Code, site: Site, noises: Floats, gaps: Floats) -> list[tuple[Floats, float]]:
-    """The same on both sides of where one entry is compared otherwise: what is taken for the border may be a little off."""
-    with np.errstate(invalid="ignore"):
-        far = np.nan_to_num(np.nanmin(np.abs(gaps[:DRAWN]), axis=1, initial=np.inf), nan=np.inf)
-    start = int(np.argmin(far))
-    here, origin = noises[start], gaps[start]
-    inverses = list(_singly(code, origin, code.slopes(site, here, origin))) if np.isfinite(far[start]) and code.asked < MOST_POINTS else []
-    if not inverses:
-        return []
-    (way,) = _roots(code, site, here, origin, np.array(inverses[-1:])) - here
-    entry, size = int(np.argmax(np.any(inverses[-1], axis=0))), np.abs(way).max()
-    if not size:
-        return []
-    offsets = np.clip(BESIDE * np.nanmedian(np.abs(gaps)) * size / abs(origin[entry]), 10 * NARROWEST, 1.0)
-    ends = here + way + np.concatenate([offsets, -offsets])[:, None] * way / size
-    beyond, before = np.split(code.gap(site, len(origin), ends)[:, entry] < 0, 2)
-    rooms = np.tile(ROOM * offsets, 2) / np.maximum(1.0, np.abs(ends).max(axis=1))
-    return [(end, float(room)) for end, room, crossed in zip(ends, rooms, np.tile(beyond != before, 2), strict=True) if crossed]
+    """The same on both sides of where one entry is compared otherwise: what is taken for the border may be a little off.
+
+    Of ranks every border is tried: which of them decides is not known.
+    """
+    found: list[tuple[Floats, float]] = []
+    distances = np.where(np.isfinite(gaps[:DRAWN]), np.abs(gaps[:DRAWN]), np.inf)
+    ranked = site.kind == "ranks"
+    entries = range(min(gaps.shape[1], MOST)) if ranked else [int(np.argmin(distances.min(axis=0)))]
+    starts = [(entry, k) for entry in entries for k in np.argsort(distances[:, entry], kind="stable")[: 2 if ranked else 1]]
+    for entry, start in starts:
+        here, origin = noises[start], gaps[start]
+        if not np.isfinite(origin[entry]) or code.asked > MOST_POINTS:
+            continue
+        slopes = code.slopes(site, here, origin)[:, entry]
+        if not slopes.any():
+            continue
+        inverse = np.zeros((1, len(here), len(origin)))
+        inverse[0, :, entry] = slopes / np.sum(np.square(slopes))
+        (way,) = _roots(code, site, here, origin, inverse) - here
+        if not (size := np.abs(way).max()):
+            continue
+        offsets = np.clip(BESIDE * np.nanmedian(np.abs(gaps)) * size / abs(origin[entry]), 10 * NARROWEST, 1.0)
+        ends = here + way + np.concatenate([offsets, -offsets])[:, None] * way / size
+        beyond, before = np.split(code.gap(site, len(origin), ends)[:, entry] < 0, 2)
+        rooms = np.tile(ROOM * offsets, 2) / np.maximum(1.0, np.abs(ends).max(axis=1))
+        crossed = np.tile((beyond != before) | ranked, 2)
+        found += [(end, float(room)) for end, room, crosses in zip(ends, rooms, crossed, strict=True) if crosses]
+    return found
 
 
 def _from(code: _Code, outcome: Outcome, here: Floats, origin: Floats) -> list[tuple[Floats, float]]:
@@ -234,7 +253,7 @@ def _from(code: _Code, outcome: Outcome, here: Floats, origin: Floats) -> list[t
     there = outcome.reached(code.gap(outcome.site, width, ends.reshape(-1, len(here)))).reshape(ends.shape[:2])
     found = []
     for way, points, hits in zip(ways, ends, there, strict=True):
-        if outcome.site.equality:
+        if outcome.site.kind == "equality":
             found += [(points[k], np.inf) for k in (0, -1) if hits[k]][:1]
             continue
         for side in (1, 1 + len(BEYOND)):
@@ -248,19 +267,13 @@ def _singly(code: _Code, origin: Floats, slopes: Floats) -> Iterator[Floats]:
     """Inverses of a Jacobian that bring one entry to zero: by one entry of each input, the nearest, and by all entries together."""
     steep = np.isfinite(origin) & np.any(slopes, axis=0)
     for k in [k for k in np.argsort(np.abs(origin), kind="stable") if steep[k]][:CLOSEST]:
-        for block in code.blocks:
-            entry = block[np.argmax(np.abs(slopes[block, k]))]
-            if slopes[entry, k]:
-                yield _single_entry(slopes.shape, entry, k) / slopes[entry, k]
-        inverse = np.zeros(slopes.shape)
-        inverse[:, k] = slopes[:, k] / np.sum(np.square(slopes[:, k]))
-        yield inverse
-
-
-def _single_entry(shape: tuple[int, ...], row: int, column: int) -> Floats:
-    one = np.zeros(shape)
-    one[row, column] = 1.0
-    return one
+        nearest = [block[np.argmax(np.abs(slopes[block, k]))] for block in code.blocks]
+        for moved in [*np.eye(len(slopes))[nearest], np.ones(len(slopes))]:
+            along = moved * slopes[:, k]
+            if along.any():
+                inverse = np.zeros(slopes.shape)
+                inverse[:, k] = along / np.sum(np.square(along))
+                yield inverse
 
 
 def _jointly(outcome: Outcome, origin: Floats, slopes: Floats) -> Iterator[Floats]:
@@ -268,7 +281,8 @@ def _jointly(outcome: Outcome, origin: Floats, slopes: Floats) -> Iterator[Float
     against = np.isfinite(origin) & ~outcome.agrees(origin)
     if against.any() and np.any(slopes[:, against]):
         inverse = np.zeros(slopes.shape)
-        inverse[:, against] = np.linalg.pinv(slopes[:, against].T)
+        with suppress(np.linalg.LinAlgError):  # of slopes as large as numbers can be
+            inverse[:, against] = np.linalg.pinv(slopes[:, against].T)
         yield inverse
 
 

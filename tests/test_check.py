@@ -949,3 +949,18 @@ def test_a_hessian_of_code_that_nothing_differentiates() -> None:
         matcalc.check(f, real("n"), hessian=lambda x: np.diag(6 * np.abs(x)))
     verdict = matcalc.check(f, real("n"), grad=lambda x: 3 * x * np.abs(x), hessian=lambda x: np.diag(6 * np.abs(x)), profile=FEW)
     assert verdict.status.good
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_a_median_beside_a_near_tie(*, above: bool) -> None:
+    def median(x: Any) -> Any:
+        return jnp.sort(x)[2]
+
+    def shared(x: Any) -> Any:
+        s = np.sort(x)
+        near = s[3] - s[2] < 1e-5 if above else s[2] - s[1] < 1e-5
+        return (x == s[2]) * (0.5 if near else 1.0)
+
+    verdict = matcalc.check(median, distinct("5"), grad=shared)
+    assert verdict.status is Status.REFUTED
+    assert "pairs 1e-06 apart" in str(verdict)

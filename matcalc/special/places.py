@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matcalc.cases import PROFILES, admitted, empty_groups, generator, groups, symbols
+from matcalc.domain import Distinct
 from matcalc.verdict import Coverage
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ MOST_CONSTANTS = 4
 "Numbers of the code that inputs are made of; the first ones, which are those of the claim."
 NAMED_ENTRIES = 8
 "Entries of an array of fixed size that may each be zero alone; the first one is so by its domain."
+CLOSE = 1e-6
+"Distance of neighbours, as a part of that of others."
 ILL_CONDITIONED = ("condition 1e", "scale")
 "Kinds at which a library may refuse to factor a matrix."
 BACKWARDS = "reversed in memory"
@@ -109,6 +112,8 @@ def _places(subject: Subject, sizes: Sizes, seed: int) -> Iterable[Place]:
     yield from (place(*found) for found in _of_the_code(subject, sizes, alike.get("zero", {})))
     yield from (place(*found) for found in _equal_inputs(domains, plain))
     yield from (place(*found) for found in _single_zeros(domains, plain))
+    if not subject.strict:
+        yield from (place(*found) for found in _close_pairs(domains, plain))
 
 
 def _plain(domains: dict[str, Domain], sizes: Sizes, rng: np.random.Generator) -> tuple[dict[str, Floats], dict[str, Floats]]:
@@ -172,6 +177,19 @@ def _single_zeros(domains: dict[str, Domain], plain: dict[str, Floats]) -> Itera
             entries = np.arange(plain[name].size).reshape(plain[name].shape)
             for k in range(1, min(entries.size, NAMED_ENTRIES)):
                 yield name, f"entry {k + 1} zero", {name: np.where(entries == k, 0.0, plain[name])}
+
+
+def _close_pairs(domains: dict[str, Domain], plain: dict[str, Floats]) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    """Entries that must not be equal, in pairs that nearly are; every two neighbours in order are one of the pairs once."""
+    for name, domain in domains.items():
+        if isinstance(domain, Distinct):
+            ranks = np.argsort(np.argsort(plain[name]))
+            for first in range(min(2, ranks.size - 1)):
+                yield (
+                    name,
+                    "other " * first + f"pairs {CLOSE:.0e} apart",
+                    {name: domain.scale * (ranks - (ranks + first) % 2 * (1 - CLOSE))},
+                )
 
 
 def _of_the_code(subject: Subject, sizes: Sizes, zeros: dict[str, Any]) -> Iterable[tuple[str, str, dict[str, Any]]]:

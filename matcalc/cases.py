@@ -16,7 +16,6 @@ import numpy as np
 
 from matcalc.array import parts
 from matcalc.domain import Domain, Sizes
-from matcalc.oracle import autodiff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -263,14 +262,6 @@ def _value_shapes(rule: Subject, inputs: Sequence[Any]) -> tuple[tuple[int, ...]
     return tuple(np.shape(part) for part in parts(rule.value(*inputs)))
 
 
-def _shapes_at_once(rule: Subject, points: Arrays) -> tuple[tuple[int, ...], ...]:
-    """The same by one program, where JAX can trace the function: op by op each new size compiles every operation."""
-    try:
-        return tuple(value.shape[1:] for value in autodiff.run(rule.value, points)) if rule.mapped else ()
-    except autodiff.CannotTraceError:
-        return ()
-
-
 def _point(domain: Any, noise: Any, spread: float) -> NDArray[np.float64]:
     return _array(domain.point(noise, spread))
 
@@ -311,7 +302,7 @@ def strategy(rule: Subject, *, largest: int = 4, probes: int = 2) -> SearchStrat
         tangents = tuple(noise(domains[name].shape(sizes), probes) for name in rule.differentiated)
         key = tuple(sizes.values())
         if key not in seen:
-            seen[key] = _shapes_at_once(rule, points) or _value_shapes(rule, tuple(p[0] for p in points))
+            seen[key] = _value_shapes(rule, tuple(p[0] for p in points))
         cotangents = tuple(noise(shape, probes) for shape in seen[key])
         fixed = np.random.default_rng(0)
         neighbours = tuple(fixed.standard_normal((1, 3, *p.shape[1:])) for p in points)

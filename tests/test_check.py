@@ -951,7 +951,7 @@ def test_a_hessian_of_code_that_nothing_differentiates() -> None:
     assert verdict.status.good
 
 
-@pytest.mark.parametrize("above", [False, True])
+@pytest.mark.parametrize("above", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_median_beside_a_near_tie(*, above: bool) -> None:
     def median(x: Any) -> Any:
         return jnp.sort(x)[2]

@@ -98,6 +98,14 @@ def test_integers_and_loops_are_left_out() -> None:
     assert branching.traced(code, POINTS) == {}
 
 
+def test_what_a_factorisation_compares_is_left_out() -> None:
+    def code(x: Any) -> Any:
+        A = jnp.outer(x, x) + jnp.eye(3)
+        return jnp.linalg.slogdet(A)[1] + jnp.linalg.eigh(A)[0] + jnp.linalg.inv(A)[0]
+
+    assert branching.traced(code, POINTS) == {}
+
+
 def test_the_line_is_named() -> None:
     def code(x: Any) -> Any:
         return np.where(x > 2, x, 0.0)

@@ -99,6 +99,8 @@ def _compared(closed: Any, arrays: Sequence[Any], sites: list[Site]) -> list[tup
         for equation in jaxpr.eqns:
             values, name = [read(atom) for atom in equation.invars], equation.primitive.name
             line = _line_of(equation) or called_at
+            if _within(equation, "linalg"):  # how a factorisation goes about it is not a branch of anybody's own
+                name = ""
             floating = all(jax.numpy.issubdtype(jax.numpy.result_type(x), jax.numpy.floating) for x in values)
             if name in ORDERS | EQUALITIES and floating and equation.invars[0] is not equation.invars[1]:
                 note(line, values[0] - values[1], "equality" if name in EQUALITIES else "order")
@@ -110,7 +112,8 @@ def _compared(closed: Any, arrays: Sequence[Any], sites: list[Site]) -> list[tup
                 low, x, high = values
                 note(line, x - low, "order")
                 note(line, x - high, "order")
-            inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr")) if name in CALLS else None
+            called = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
+            inner = called if equation.primitive.name in CALLS else None
             if inner is not None:
                 results = run(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), values, line)
             else:
@@ -131,9 +134,19 @@ def _libraries() -> tuple[str, ...]:
     return tuple(str(Path(each.origin).parent if each.parent else each.origin) for each in found if each and each.origin)
 
 
+def _frames(equation: Any) -> Sequence[Any]:
+    """Where an equation comes from, the innermost call first."""
+    return getattr(getattr(equation.source_info, "traceback", None), "frames", ())
+
+
+def _within(equation: Any, module: str) -> bool:
+    """Whether an equation comes from a module of a library, of whatever package."""
+    return any(Path(f.file_name).stem == module and f.file_name.startswith(_libraries()) for f in _frames(equation))
+
+
 def _line_of(equation: Any) -> str:
     """The line of somebody's own code that an equation comes from."""
-    frames = getattr(getattr(equation.source_info, "traceback", None), "frames", ())
+    frames = _frames(equation)
     return next((_line(frame.file_name, frame.line_num) for frame in frames if not frame.file_name.startswith(_libraries())), "")
 
 

@@ -57,6 +57,8 @@ DIGITS = 6
 "Beside what Newton's method finds stands the number with so few digits: equality is met by exact numbers only."
 LINE = 80
 "Characters of a line of code that are shown."
+TOGETHER = 60
+"Entries of a comparison that are brought to one outcome together, at most."
 MOST, MOST_POINTS = 12, 4000
 "Outcomes that are sought, and points at which code is asked for that where it must be asked one by one."
 
@@ -113,7 +115,7 @@ def _outcomes(gaps: Gaps) -> Iterator[Outcome]:
     """What may be sought: that entries are equal, or on either side; first of some entry, then of all."""
     for of_all in (False, True):
         for site, found in gaps.items():
-            if site.kind != "ranks" and (not of_all or found.shape[1] > 1):
+            if site.kind != "ranks" and (not of_all or 1 < found.shape[1] <= TOGETHER):
                 yield from (Outcome(site, true, of_all) for true in ((True,) if site.kind == "equality" else (True, False)))
 
 

@@ -92,7 +92,7 @@ def ask(rule: Subject, batch: Batch, *, known: bool = False) -> Answers:
     Raises FaultError if the rule raises, returns another shape than it must, changes its inputs, or answers the same
     question differently when it is asked again.
     """
-    first = 0 if rule.mapped and known else min(2, batch.count) if rule.mapped else batch.count
+    first = batch.count if not rule.mapped else 0 if known else min(2, batch.count)
     rows = [_ask_once(rule, batch, case) for case in range(first)]
     if rule.mapped:
         try:

@@ -78,17 +78,17 @@ def _program(function: Callable[..., Any], shapes: tuple[Any, ...]) -> tuple[tup
     examples = [np.zeros(*each) for each in shapes]
     closed = jax.make_jaxpr(function)(*examples)
     sites: list[Site] = []
-    jax.eval_shape(lambda *arrays: [gap for _, gap in _compared(closed, arrays, sites)], *examples)
-    return tuple(sites), mapped(lambda *arrays: [gap for _, gap in _compared(closed, arrays, [])])
+    jax.eval_shape(lambda *arrays: _compared(closed, arrays, sites), *examples)
+    return tuple(sites), mapped(lambda *arrays: _compared(closed, arrays, []))
 
 
-def _compared(closed: Any, arrays: Sequence[Any], sites: list[Site]) -> list[tuple[Site, Any]]:
-    """The gaps of a traced program at arrays, the programs it calls included; what is in its loops is left out."""
-    gaps: list[tuple[Site, Any]] = []
+def _compared(closed: Any, arrays: Sequence[Any], sites: list[Site]) -> list[Any]:
+    """The gaps of a traced program at arrays, the programs it calls included, and their sites; what is in its loops is left out."""
+    gaps: list[Any] = []
 
     def note(line: str, gap: Any, kind: Any) -> None:
         sites.append(Site(len(sites), line, kind))
-        gaps.append((sites[-1], gap))
+        gaps.append(gap)
 
     def run(jaxpr: Any, constants: Sequence[Any], given: Sequence[Any], called_at: str) -> list[Any]:
         known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *given], strict=True))

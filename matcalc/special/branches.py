@@ -22,7 +22,7 @@ from matcalc.property import everything
 from matcalc.special.places import Place, as_floats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -130,6 +130,8 @@ class _Code:
     blocks: list[NDArray[np.int64]]
     "The entries of each input that can be moved."
     directions: list[Floats]
+    traceable: bool
+    "Whether JAX may trace it, as far as anybody has seen."
     asked: int = 0
     "At how many points the code was run, one by one."
     stencils: dict[bytes, Gaps] = field(default_factory=dict[bytes, "Gaps"])
@@ -141,7 +143,7 @@ class _Code:
         ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes)])
         moves = [not (domain.discrete or isinstance(domain, Near)) for domain in subject.domains.values()]  # nobody asks far from an array
         blocks = [np.arange(a, b) for a, b, moved in zip(ends, ends[1:], moves, strict=False) if moved and b > a]
-        code = cls(subject, shapes, ends, blocks, [])
+        code = cls(subject, shapes, ends, blocks, [], subject.mapped)
         free = [shape for name, shape in zip(subject.domains, shapes, strict=True) if name in subject.differentiated]
         with suppress(Exception):  # of somebody's function; the survey tells of it
             of_value = [np.shape(v) for v in parts(subject.value(*code.point(noise)))]
@@ -158,20 +160,20 @@ class _Code:
         made = zip(self.subject.domains.values(), blocks, strict=True)
         return [np.stack([as_floats(domain.point(noise)) for noise in block]) for domain, block in made]
 
-    def gaps(self, points: Sequence[Floats]) -> Gaps:
-        """What is compared at points; nothing if that cannot be seen."""
-        given = [*points, *(np.broadcast_to(v, (len(points[0]), *v.shape)) for v in self.directions)]
-        if self.subject.mapped:
-            with suppress(Exception):  # JAX cannot trace it
-                return branching.traced(everything(self.subject), given)
-        self.asked += len(points[0])
-        return branching.watched(everything(self.subject), given)
-
     def at(self, noises: Floats) -> Gaps:
-        """The same at the points made of noises; nothing where these are so large that there is no point."""
-        with suppress(np.linalg.LinAlgError):
-            return self.gaps(self.points(noises))
-        return {}
+        """What is compared at the points made of noises; nothing if it cannot be seen, or they are so large that there is no point."""
+        try:
+            points = self.points(noises)
+        except np.linalg.LinAlgError:
+            return {}
+        given = [*points, *(np.broadcast_to(v, (len(noises), *v.shape)) for v in self.directions)]
+        if self.traceable:
+            try:
+                return branching.traced(everything(self.subject), given)
+            except Exception:  # noqa: BLE001  (JAX cannot trace it, here as elsewhere)
+                self.traceable = False
+        self.asked += len(noises)
+        return branching.watched(everything(self.subject), given)
 
     def gap(self, site: Site, width: int, noises: Floats) -> Floats:
         """What is compared at one site: (points, width), nan where it is not."""
@@ -229,9 +231,7 @@ def _beside(code: _Code, site: Site, noises: Floats, gaps: Floats) -> list[tuple
         slopes = code.slopes(site, here, origin)[:, entry]
         if not slopes.any():
             continue
-        inverse = np.zeros((1, len(here), len(origin)))
-        inverse[0, :, entry] = slopes / np.sum(np.square(slopes))
-        (way,) = _roots(code, site, here, origin, inverse) - here
+        (way,) = _roots(code, site, here, origin, _inverse(slopes, len(origin), entry)[None]) - here
         if not (size := np.abs(way).max()):
             continue
         offsets = np.clip(BESIDE * np.nanmedian(np.abs(gaps)) * size / abs(origin[entry]), 10 * NARROWEST, 1.0)
@@ -273,9 +273,14 @@ def _singly(code: _Code, origin: Floats, slopes: Floats) -> Iterator[Floats]:
         for moved in [*np.eye(len(slopes))[nearest], np.ones(len(slopes))]:
             along = moved * slopes[:, k]
             if along.any():
-                inverse = np.zeros(slopes.shape)
-                inverse[:, k] = along / np.sum(np.square(along))
-                yield inverse
+                yield _inverse(along, slopes.shape[1], k)
+
+
+def _inverse(along: Floats, width: int, entry: int) -> Floats:
+    """The inverse of a Jacobian that brings one entry to zero, by moves in proportion to how it moves along each entry of the noise."""
+    found = np.zeros((len(along), width))
+    found[:, entry] = along / np.sum(np.square(along))
+    return found
 
 
 def _jointly(outcome: Outcome, origin: Floats, slopes: Floats) -> Iterator[Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,11 @@ def _filled(x: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_a_right_derivative_is_good(name: str) -> None:
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_right_derivative_is_good(name: str, seed: int) -> None:
     f, inputs, claims = RIGHT[name]
-    for seed in (0, 1):
-        verdict = matcalc.check(f, *inputs, seed=seed, **claims)
-        assert verdict.status.good or (name == "a kink, and a subgradient" and verdict.status is not Status.REFUTED), str(verdict)
+    verdict = matcalc.check(f, *inputs, seed=seed, **claims)
+    assert verdict.status.good or (name == "a kink, and a subgradient" and verdict.status is not Status.REFUTED), str(verdict)
 
 
 @lru_cache
@@ -148,7 +148,14 @@ WRONG: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
+def slow_ones(names: Iterable[str], *slow: str) -> list[Any]:
+    """All of them, some of which take seconds and have a sister that does not."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in names]
+
+
+@pytest.mark.parametrize(
+    "name", slow_ones(WRONG, "cut off in the smaller of two gradients", "one entry", "second input", "single precision")
+)
 def test_a_wrong_derivative_is_refuted(name: str) -> None:
     f, inputs, claims = WRONG[name]
     verdict = matcalc.check(f, *inputs, seed=3, **claims)
@@ -227,7 +234,7 @@ INSIDE: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in {"in vmap", "in jit"} else []) for name in INSIDE])
+@pytest.mark.parametrize("name", slow_ones(INSIDE, "in a loss", "in jit", "in partial", "in vmap"))
 def test_a_custom_vjp_is_judged_wherever_it_stands(name: str) -> None:
     """There is no forward mode through it, so no jvp is claimed; differences judge the vjp."""
     make, domains = INSIDE[name]
@@ -294,6 +301,7 @@ def test_labels_reach_a_function_as_they_came(library: str, dtype: Any) -> None:
     assert wrong.counterexample is not None
 
 
+@pytest.mark.slow
 def test_a_carried_derivative_and_a_hessian_may_hang_on_labels() -> None:
     @jax.custom_vjp
     def chosen(x: Any, y: Any) -> Any:
@@ -321,7 +329,7 @@ def test_a_mask_stays_a_mask() -> None:
     [(held(one_hot("n 3")), {0.0, 1.0}), (held(signs("n 3")), {-1.0, 1.0}), (held(np.array([[0.0, 2, 5]])), {0.0, 2.0, 5.0})],
     ids=["one-hot", "signs", "whole numbers"],
 )
-@pytest.mark.parametrize("wrong", [0.0, 1e-10, 1e-3])
+@pytest.mark.parametrize("wrong", [0.0, pytest.param(1e-10, marks=pytest.mark.slow), 1e-3])
 def test_labels_are_never_moved(labels: Any, usual: set[float], wrong: float) -> None:
     seen: set[float] = set()
 
@@ -462,6 +470,7 @@ def test_the_fixture_fails_with_the_verdict(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*f is refuted:*", "*seed=5 repeats it*"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["check_custom_vjp", "check_autograd_function"])
 def test_the_examples_hold(name: str, pytester: pytest.Pytester) -> None:
     if "torch" in (text := (ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8")):
@@ -772,6 +781,7 @@ def test_one_counts_where_the_code_branches() -> None:
     assert _Parts.of(branching).constants == (0.25, 1.0, 2.0)
 
 
+@pytest.mark.slow
 def test_a_boundary_between_two_inputs_is_tried() -> None:
     """|x - y| = 1 exactly: what the branch is taken for lies at a number of the code where the other input is zero."""
 
@@ -866,7 +876,7 @@ def test_what_is_wrong_in_few_places_is_looked_for_there(
     assert matcalc.check(f, *domains, **{kind: wrong}, seed=1).status is Status.REFUTED
 
 
-@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("wrong", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_value_that_only_the_compiler_finds_is_none(*, wrong: bool) -> None:
     """XLA cancels x / x, so at 1e6 it has a value where the function, called as it stands, has none; the gradient need not have one."""
 

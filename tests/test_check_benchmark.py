@@ -21,8 +21,8 @@ def one_of_each_kind() -> list[tuple[Problem, Wrong]]:
 
 
 def mostly_slow(cases: list[Any]) -> list[Any]:
-    """All of them, but only every eighth in a quick run."""
-    slow = [() if k % 8 == 0 else pytest.mark.slow for k in range(len(cases))]
+    """All of them, but only every twelfth in a quick run."""
+    slow = [() if k % 12 == 0 else pytest.mark.slow for k in range(len(cases))]
     return [pytest.param(case, marks=mark) for case, mark in zip(cases, slow, strict=True)]
 
 

@@ -465,6 +465,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return install
 
 
+@pytest.mark.slow
 def test_a_rule_that_hangs_is_given_up(stand_in: Callable[[str], None]) -> None:
     """After the time limit its worker is ended and replaced, and the next rule is verified."""
     stand_in("import time; time.sleep(60 * (rule.name == 'hanging'))")

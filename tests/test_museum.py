@@ -287,7 +287,9 @@ def test_the_hand_written_derivative_of_the_same_function_is_right(faulty: Catal
         assert refuted(found(faulty[live.rule], word)) == {}
 
 
-@pytest.mark.parametrize("name", ["det", "svd", "layer_norm", "softmax_cross_entropy"])
+@pytest.mark.parametrize(
+    "name", ["layer_norm", *(pytest.param(name, marks=pytest.mark.slow) for name in ("det", "svd", "softmax_cross_entropy"))]
+)
 @pytest.mark.parametrize("library", ["jax", "torch"])
 def test_a_right_derivative_of_a_framework_is_not_refuted(name: str, library: str) -> None:
     """Rules with one input or several, held ones, several arrays as the value."""

@@ -251,7 +251,7 @@ def test_more_than_a_few_are_asked_to_wait(moody_site: Site) -> None:
     assert moody_site.check(f="hello") == {"result": "<b>hello</b>"}
 
 
-@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("busy", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_ctrl_c_ends_it_cleanly(tmp_path: Path, *, busy: bool) -> None:
     """Also while its processes start, or a claim is judged; no process is left, nothing is said but the address."""
     program = tmp_path / "go.py"
@@ -381,6 +381,7 @@ def test_a_spelling_settles_what_a_star_is(site: Site) -> None:
         assert tex in site.echo(f="sum(A*B)", variables="A: real(n, n); B: real(n, n)", spelling=spelling)["f"]
 
 
+@pytest.mark.slow
 def test_a_derivative_that_takes_too_long() -> None:
     """Matrices of thousands of rows are asked for; others are answered meanwhile."""
     with served(seconds={"read": 3.0, "check": 3.0}) as impatient, ThreadPoolExecutor(1) as threads:

@@ -214,7 +214,8 @@ def draw(rule: Subject, sizes: Sizes, count: int, seed: int, profile: Profile) -
     for name, domain in rule.domains.items():
         raw = noises(domain.shape(sizes))
         spread = [SPREADS[k % len(SPREADS)] for k in range(count)]
-        scale = [SCALES[(k // len(SPREADS)) % len(SCALES)] if name in rule.differentiated else 1.0 for k in range(count)]
+        scales = SCALES if name in rule.differentiated else (1.0,)
+        scale = [scales[(k // len(SPREADS)) % len(scales)] for k in range(count)]
         points.append(np.stack([_point(domain, raw[k] * scale[k], spread[k]) for k in range(count)]))
     tangent_noise = tuple(noises(rule.domains[name].shape(sizes), profile.probes) for name in rule.differentiated)
     neighbour_noise = tuple(noises(domain.shape(sizes), profile.perturbations) for domain in rule.domains.values())

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,15 +53,21 @@ def offsets(h: Floats) -> Floats:
     return np.stack([h, -h], axis=-1).reshape(*h.shape[:-2], -1)
 
 
-def moved_along(inputs: Sequence[Floats], free: Sequence[int], tangents: Sequence[Floats], offsets: Floats) -> list[Floats]:
-    """Inputs (cases, *shape), the free ones moved by offsets (cases, probes, places) along tangents (cases, probes, *shape)."""
-    points = []
+def moved_along(
+    inputs: Sequence[Floats], free: Sequence[int], tangents: Sequence[Floats], offsets: Floats, out: Sequence[Floats] | None = None
+) -> Sequence[Floats]:
+    """Inputs (cases, *shape), the free ones moved by offsets (cases, probes, places) along tangents (cases, probes, *shape).
+
+    They are written into `out`, an array for each input, where that is given.
+    """
+    points = out or [np.empty((*offsets.shape, *x.shape[1:]), dtype=x.dtype) for x in inputs]
     for i, x in enumerate(inputs):
-        here = x[:, None, None]
+        here, there = x[:, None, None], points[i]
         if i in free:
-            away = offsets.reshape(*offsets.shape, *(1,) * (x.ndim - 1)) * tangents[free.index(i)][:, :, None]
-            here = np.add(away, here, out=away)
-        points.append(np.broadcast_to(here, (*offsets.shape, *x.shape[1:])))
+            np.multiply(offsets.reshape(*offsets.shape, *(1,) * (x.ndim - 1)), tangents[free.index(i)][:, :, None], out=there)
+            np.add(there, here, out=there)
+        else:
+            there[...] = here
     return points
 
 
@@ -91,10 +97,10 @@ def extrapolate(values: Floats, centre: Floats, h: Floats, noise: Floats) -> Dif
 
 def _kinked(pairs: Floats, centre: Floats, h: Floats, rounding: Floats, lead: int) -> NDArray[np.bool_]:
     """Whether the slopes to both sides stay apart as the step shrinks: apart in proportion to the step is mere curvature."""
-    middle = np.expand_dims(centre, (lead, lead + 1))
-    bend = np.take(pairs, 0, lead + 2) - 2 * middle + np.take(pairs, 1, lead + 2)
-    apart = norms(bend, lead + 2) / (2 * h)
-    last, before = apart[..., -1], apart[..., -2]
+    closest = pairs[(*(slice(None),) * (lead + 1), slice(-2, None))]
+    bend = np.take(closest, 0, lead + 2) - 2 * np.expand_dims(centre, (lead, lead + 1)) + np.take(closest, 1, lead + 2)
+    apart = norms(bend, lead + 2) / (2 * h[..., -2:])
+    last, before = apart[..., 1], apart[..., 0]
     return np.all((last > 0.5 * before) & (last > 100 * rounding[..., -1]), axis=-1)
 
 
@@ -111,23 +117,25 @@ def _ridders(column: Floats, rounding: Floats, lead: int) -> tuple[Floats, Float
     difference at a smaller step may be farther off than those that an entry is made of, but for rounding.
     """
     plain, blur = column, CONTRADICTED * rounding
-    every = (slice(None),) * lead
+    every: tuple[Any, ...] = (slice(None),) * lead
     rows = np.arange(plain.shape[lead])
-    best, best_error = np.take(column, -1, lead), np.full(rounding.shape[:lead], np.inf)
+    best, best_error = np.array(np.take(column, -1, lead)), np.full(rounding.shape[:lead], np.inf)
     last = np.full(rounding.shape[:lead], rows[-1])
     power = 1.0
     while column.shape[lead] > 1:
         power *= FACTOR**2
         coarse, fine = column[(*every, slice(-1))], column[(*every, slice(1, None))]
-        refined = (power * fine - coarse) / (power - 1)
+        refined = fine - coarse
         rounding = rounding[..., 1:]
-        estimate = np.maximum(norms(refined - fine, lead + 1), norms(refined - coarse, lead + 1)) + rounding
+        estimate = power / (power - 1) * norms(refined, lead + 1) + rounding  # to the coarse one, from which it is farther
         estimate = np.where(np.isfinite(estimate), estimate, np.inf)
+        refined /= power - 1
+        refined += fine
         for row in range(refined.shape[lead]):
             improved = estimate[..., row] < best_error
-            best = np.where(improved.reshape(*improved.shape, *(1,) * (best.ndim - lead)), np.take(refined, row, lead), best)
-            best_error = np.where(improved, estimate[..., row], best_error)
-            last = np.where(improved, row + len(rows) - refined.shape[lead], last)
+            best[improved] = refined[(*every, row)][improved]
+            best_error[improved] = estimate[..., row][improved]
+            last[improved] = row + len(rows) - refined.shape[lead]
         column = refined
     off = norms(plain - np.expand_dims(best, lead), lead + 1)
     made_of = np.take_along_axis(off, last[..., None], axis=-1)

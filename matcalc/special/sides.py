@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -65,40 +66,50 @@ class Study:
 def studied(subject: Subject, batch: Batch, found: Sequence[Place], answers: Answers, *, probes: int) -> Study:
     """Differences to both sides along the first tangents of each case; the other tangents only show sizes."""
     h = differences.steps(batch.reach[:, :probes])
-    offsets = differences.offsets(h)
     along = [t[:, :probes] for t in batch.tangents]
     step = np.where(np.isfinite(batch.reach), np.minimum(batch.reach, 1.0), 1.0) * 2.0**-11
-    stencil = differences.moved_along(batch.inputs, batch.free, along, offsets)
-    sizing = differences.moved_along(batch.inputs, batch.free, batch.tangents, step[:, :, None])
-    ripple = differences.moved_along(batch.inputs, batch.free, along, step[:, :probes, None] / 128 * np.arange(1, RIPPLES + 1))
-    count, around = batch.count, batch.neighbours[0].shape[1]
-    blocks = []
-    lengths = (count, count * around, offsets.size, step.size, count * probes * RIPPLES)
-    for x, *others in zip(batch.inputs, batch.neighbours, stencil, sizing, ripple, strict=True):
-        blocks.append(np.concatenate([part.reshape(length, *x.shape[1:]) for length, part in zip(lengths, (x, *others), strict=True)]))
-    ends = np.cumsum(lengths[:-1])
-    result = [np.split(v, ends) for v in values_at(subject, blocks)]
+    ripple = step[:, :probes, None] / 128 * np.arange(1, RIPPLES + 1)
+    result = _values(subject, batch, ((along, differences.offsets(h)), (batch.tangents, step[:, :, None]), (along, ripple)))
     moving = np.stack([np.any(t, axis=tuple(range(2, t.ndim))) for t in batch.tangents], axis=2)  # (cases, tangents, inputs)
     alike = np.all(moving[:, :probes, None] == moving[:, None], axis=3)  # which tangents move the same inputs as a probe
     differences_, slopes, natural, level = [], [], [], []
     for centre, near, wide, short, close in result:
-        tail = centre.shape[1:]
-        places_values = np.concatenate([centre[:, None], near.reshape(count, around, *tail)], axis=1)
-        values = wide.reshape(*offsets.shape, *tail)
-        blur = np.maximum(properties.noise(places_values, 2)[:, None], _ripple(close.reshape(count, probes, RIPPLES, *tail)))
-        blur = np.maximum(blur, _plateau(values, centre))
-        rise = norms(short.reshape(*step.shape, *tail) - centre[:, None]) / step
+        blur = np.maximum(properties.noise(np.concatenate([centre[:, None], near], axis=1), 2)[:, None], _ripple(close))
+        blur = np.maximum(blur, _plateau(wide, centre))
+        rise = norms(short[:, :, 0] - centre[:, None]) / step
         rise = np.where(np.isfinite(rise), rise, 0.0)
         along_all, rise = np.max(rise, axis=1, keepdims=True), np.max(np.where(alike, rise[:, None], 0.0), axis=2)
-        found_here, sides = _derivative(values, centre[:, None], h, blur, rise)
+        found_here, sides = _derivative(wide, centre[:, None], h, blur, rise)
         differences_.append(replace(found_here, error=np.maximum(found_here.error, ON_THE_WAY * along_all)))
         slopes.append(sides)
         natural.append(rise)
-        level.append(np.broadcast_to(norms(centre, 1)[:, None], (count, probes)))
+        level.append(np.broadcast_to(norms(centre, 1)[:, None], (batch.count, probes)))
     kinked = np.any([d.kink for d in differences_], axis=(0, 2))
     marked = tuple(replace(d, kink=np.broadcast_to(kinked[:, None], d.kink.shape)) for d in differences_)
     kept = first_probes(batch, probes)
     return Study(kept, tuple(found), answers, marked, tuple(slopes), tuple(natural), tuple(level), batch)
+
+
+def _values(subject: Subject, batch: Batch, moves: Sequence[tuple[Sequence[Floats], Floats]]) -> list[list[Floats]]:
+    """Each array of the value at the points themselves, at their neighbours, and moved by offsets along tangents.
+
+    The axes are case, then neighbour, or tangent and offset, then the array's own.
+    """
+    count, around = batch.count, batch.neighbours[0].shape[1]
+    shapes = [(count,), (count, around), *(offsets.shape for _, offsets in moves)]
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+
+    def split(array: Floats) -> list[Floats]:
+        pieces = np.split(array, ends[:-1])
+        return [piece.reshape(*shape, *array.shape[1:]) for piece, shape in zip(pieces, shapes, strict=True)]
+
+    points = [np.empty((ends[-1], *x.shape[1:]), dtype=x.dtype) for x in batch.inputs]
+    here, near, *moved = zip(*map(split, points), strict=True)
+    for target, source in zip((*here, *near), (*batch.inputs, *batch.neighbours), strict=True):
+        target[...] = source
+    for target, (tangents, offsets) in zip(moved, moves, strict=True):
+        differences.moved_along(batch.inputs, batch.free, tangents, offsets, target)
+    return [split(array) for array in values_at(subject, points)]
 
 
 def _ripple(values: Floats) -> Floats:

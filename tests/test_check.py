@@ -20,6 +20,7 @@ from matcalc.domain import (
     distinct,
     held,
     invertible,
+    lower_triangular,
     nonzero,
     one_hot,
     positive,
@@ -728,6 +729,37 @@ def test_a_kink_is_not_hidden_by_those_of_the_other_sign() -> None:
         return np.outer(d, x), d, np.maximum(z, 0)
 
     assert matcalc.check(_relu_network, real("n p"), real("n"), real("n"), held(real("p")), grad=gradient, seed=0).status.good
+
+
+def test_at_a_kink_with_endlessly_many_slopes_a_subgradient_is_told_from_others() -> None:
+    """The norm of a row bends one way only, wherever one looks: what is claimed where it is zero must lie in the ball."""
+
+    def norms_of_rows(X: Any) -> Any:
+        return np.sum(np.sqrt(np.sum(X * X, axis=1)))
+
+    def gradient(X: Any, length: float) -> Any:
+        r = np.sqrt(np.sum(X * X, axis=1))[:, None]
+        return np.where(r > 0, X / np.where(r > 0, r, 1.0), length * np.ones_like(X) / np.sqrt(X.shape[1]))
+
+    assert matcalc.check(norms_of_rows, real("3 4"), grad=lambda X: gradient(X, 0.95), seed=0).status.good
+    assert matcalc.check(norms_of_rows, real("3 4"), grad=lambda X: gradient(X, 1.3), seed=0).status is Status.REFUTED
+
+
+def test_zeros_of_a_triangular_input_may_be_read() -> None:
+    """What only the derivative reads stands there in no array that the function takes: LAPACK leaves numbers in that half."""
+
+    def vjp(L: Any, b: Any, u: Any) -> Any:
+        w = np.linalg.solve(L.T, u)
+        return -np.tril(np.outer(w, np.linalg.solve(L, b))), w
+
+    def by_lower_half(L: Any, b: Any) -> Any:
+        return np.linalg.solve(np.tril(L), b)
+
+    domains = lower_triangular("n"), real("n")
+    assert matcalc.check(solve, *domains, vjp=vjp).status.good
+    verdict = matcalc.check(by_lower_half, *domains, vjp=vjp)
+    assert verdict.reason.startswith("what is claimed of by_lower_half reads entries of L"), str(verdict)
+    assert matcalc.check(by_lower_half, *domains, vjp=lambda L, b, u: vjp(np.tril(L), b, u)).status.good
 
 
 def kalman(a: Any, q: Any, r: Any, y: Any) -> Any:

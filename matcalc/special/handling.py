@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from matcalc import property as properties
+from matcalc.array import parts
 from matcalc.cases import EPSILON, PERTURBATION
 from matcalc.oracle import autodiff
 from matcalc.property import first_line
@@ -80,21 +81,36 @@ def layouts(subject: Subject, study: Study, report: Report) -> None:
 
 
 def poisons(subject: Subject, study: Study, report: Report) -> None:
-    """With NaN in what the domain says is not read nothing changes, and the gradient there is exactly zero."""
+    """With NaN in what the domain says is not read nothing changes, and the gradient there is exactly zero.
+
+    Somebody's function may read it, as zeros: `np.linalg.solve(L, b)` is right for a triangular L. Then its derivative may, too.
+    """
     batch, asked = study.batch, _question(study)
     for i, (name, domain) in enumerate(subject.domains.items()):
         if not domain.tangent_only:
             continue
         unread = as_floats(domain.tangent(asked[i], np.ones_like(asked[i]))) == 0
         plain = _everything(subject, asked)
-        there = _everything(subject, [np.where(unread, np.nan, x) if k == i else x for k, x in enumerate(asked)])
-        sentence = f"{subject.name} reads entries of {name} that its domain does not have: NaN there changes its answers"
-        report.same("poison", there, plain, [0.0 for _ in plain], sentence)
+        poisoned = [np.where(unread, np.nan, x) if k == i else x for k, x in enumerate(asked)]
+        read = not subject.strict and _changes(subject, poisoned[: len(batch.inputs)], plain)
+        if not read:
+            reader = subject.name if subject.strict else f"what is claimed of {subject.name}"
+            sentence = f"{reader} reads entries of {name} that its domain does not have: NaN there changes its answers"
+            report.same("poison", _everything(subject, poisoned), plain, [0.0 for _ in plain], sentence)
         if i in batch.free and study.answers.vjp:
             leak = np.abs(plain[len(plain) - len(batch.free) + batch.free.index(i)][unread])
             sentence = f"the gradient of {subject.name} with respect to {name} is not exactly zero in the entries that are not read"
             report.say("poison", "itself", Finding(*margin_of(float(np.max(leak, initial=0.0)), 0.0), 1.0, sentence=sentence))
-        report.count(name, POISON, judged=bool(unread.any()))
+        report.count(name, POISON, judged=bool(unread.any()) and not read, note=f"{subject.name} itself reads them" if read else "")
+
+
+def _changes(subject: Subject, inputs: Sequence[Floats], plain: Sequence[Floats]) -> bool:
+    """Whether the function alone has another value at these inputs than the first ones of `plain`; or none, or raises."""
+    try:
+        values = [as_floats(v) for v in parts(subject.value(*inputs))]
+    except Exception:  # noqa: BLE001  (of a library that refuses NaN)
+        return True
+    return not all(np.allclose(x, y, rtol=1e-6) for x, y in zip(values, plain, strict=False))
 
 
 def extremes(subject: Subject, study: Study, report: Report) -> None:

@@ -31,7 +31,9 @@ PAIRS = 64
 NEARBY = 64
 "Points around a kink at which derivatives are sampled."
 FEW = 16
-"Different derivatives around a kink up to which it can be told whether the function is convex or concave there."
+"Different derivatives around a kink up to which those pairs tell whether the function is convex or concave there."
+PIECES, PIECE = 1024, 2.0**-7
+"Short lines around a kink with more, a norm's, and their length beside the distance: of many kinks a line crosses one at a time."
 
 
 def between_the_sides(subject: Subject, study: Study, rng: np.random.Generator) -> Judged:
@@ -71,9 +73,10 @@ def _seen(study: Study, arrays: Sequence[Floats], k: int | None) -> Floats:
 def _among_samples(subject: Subject, study: Study, at: tuple[int, int, int | None], mine: Floats, rng: np.random.Generator) -> Bools:
     """In which entries the function bends both ways at a kink, and the rule's derivative is among those of points nearby.
 
-    It does not bend both ways if only two derivatives are found nearby, or if a few are and it is convex in the tangent,
-    f'(x; a) + f'(x; b) >= f'(x; a + b) for all a and b, or concave. The sampled range is widened by its own width to each side,
-    since where many kinks meet no sample has them all on one side.
+    It does not bend both ways if only two derivatives are found nearby, or if it is convex in the tangent,
+    f'(x; a) + f'(x; b) >= f'(x; a + b) for all a and b, or concave; where more than a few derivatives are found it must bend that
+    way along short lines nearby, too. The sampled range is widened by its own width to each side, since where many kinks meet no
+    sample has them all on one side.
     """
     case, probe, k = at
     batch = study.batch
@@ -118,7 +121,7 @@ def _among_samples(subject: Subject, study: Study, at: tuple[int, int, int | Non
     to_a, to_b, to_both = (slope([x[None] for x in batch.point(case)], along, speed * 2.0**-21) for along in (a, b, both))
     bends = to_a + to_b - to_both
     slack = 1e-5 * float(np.max(np.abs([to_a, to_b, to_both]), initial=0.0))
-    one_way = np.all(bends >= -slack, axis=0) | np.all(bends <= slack, axis=0)
+    convex, concave = np.all(bends >= -slack, axis=0), np.all(bends <= slack, axis=0)
     around = moved_by([x[None] for x in batch.point(case)], tangents(NEARBY), speed * 2.0**-14)
     same = [np.broadcast_to(t[case, probe], (NEARBY, *t.shape[2:])) for t in batch.tangents]
     sampled = np.sort(slope(around, same, speed * 2.0**-28), axis=0)
@@ -126,7 +129,14 @@ def _among_samples(subject: Subject, study: Study, at: tuple[int, int, int | Non
     different = 1 + np.sum(np.diff(sampled, axis=0) > small, axis=0)
     room = sampled[-1] - sampled[0] + small
     among = (sampled[0] - room <= mine) & (mine <= sampled[-1] + room)
-    return among & (different > 2) & ~(one_way & (different <= FEW))
+    excused = among & (different > 2) & ~((convex | concave) & (different <= FEW))
+    if not np.any(excused & (convex | concave)):
+        return excused
+    starts, along = moved_by([x[None] for x in batch.point(case)], tangents(PIECES), speed * 2.0**-14), tangents(PIECES)
+    step = speed * 2.0**-14 * PIECE
+    first, then = slope(starts, along, step), slope(moved_by(starts, along, step), along, step)
+    slack = 1e-5 * float(np.max(np.abs([first, then]), initial=0.0))
+    return excused & ~(convex & np.all(then - first >= -slack, axis=0)) & ~(concave & np.all(then - first <= slack, axis=0))
 
 
 def more_directions(subject: Subject, batch: Batch, rng: np.random.Generator) -> Batch:

@@ -42,8 +42,8 @@ def settle(subject: Subject, study: Study, judge: Callable[[Subject, Study], Jud
     """
     judged = judge(subject, study)
     beyond = np.any([np.any(c.margin > 1, axis=1) for _, c in judged], axis=0)
-    cases = [int(k) for k in np.flatnonzero(beyond)]  # a mistake at one point is no reason to take rounding at another one for a mistake
-    cases = [k for k in cases if properties.could_be_rounding([_only(c, [k]) for _, c in judged])]
+    # each case by itself: a mistake at one point is no reason to take rounding at another one for a mistake
+    cases = [k for k in map(int, np.flatnonzero(beyond)) if properties.could_be_rounding([_only(c, [k]) for _, c in judged])]
     if not cases:
         return judged
     some, probes = cases_of(study.whole, cases), study.batch.reach.shape[1]

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from matcalc import property as properties
-from matcalc.array import parts
 from matcalc.cases import EPSILON, PERTURBATION
 from matcalc.oracle import autodiff
-from matcalc.property import first_line
+from matcalc.property import FaultError, first_line, values_at
 from matcalc.special.findings import Finding, Report, margin_of
 from matcalc.special.places import BACKWARDS, EXTREMES, LAYOUTS, POISON, as_floats, has_scales
 from matcalc.special.sides import Study
@@ -105,12 +104,12 @@ def poisons(subject: Subject, study: Study, report: Report) -> None:
 
 
 def _changes(subject: Subject, inputs: Sequence[Floats], plain: Sequence[Floats]) -> bool:
-    """Whether the function alone has another value at these inputs than the first ones of `plain`; or none, or raises."""
+    """Whether the function alone has another value at these inputs than the first ones of `plain`, or none."""
     try:
-        values = [as_floats(v) for v in parts(subject.value(*inputs))]
-    except Exception:  # noqa: BLE001  (of a library that refuses NaN)
+        values = values_at(subject, [x[None] for x in inputs])
+    except FaultError:  # of a library that refuses NaN
         return True
-    return not all(np.allclose(x, y, rtol=1e-6) for x, y in zip(values, plain, strict=False))
+    return not all(np.allclose(x[0], y, rtol=1e-6) for x, y in zip(values, plain, strict=False))
 
 
 def extremes(subject: Subject, study: Study, report: Report) -> None:

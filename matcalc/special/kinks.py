@@ -118,11 +118,10 @@ def _among_samples(subject: Subject, study: Study, at: tuple[int, int, int | Non
     a = [np.concatenate(x) for x in zip(tangents(PAIRS), single, strict=True)]
     b = [np.concatenate([x, -y / 2]) for x, y in zip(tangents(PAIRS), single, strict=True)]
     both = [x + y for x, y in zip(a, b, strict=True)]
-    to_a, to_b, to_both = (slope([x[None] for x in batch.point(case)], along, speed * 2.0**-21) for along in (a, b, both))
-    bends = to_a + to_b - to_both
-    slack = 1e-5 * float(np.max(np.abs([to_a, to_b, to_both]), initial=0.0))
-    convex, concave = np.all(bends >= -slack, axis=0), np.all(bends <= slack, axis=0)
-    around = moved_by([x[None] for x in batch.point(case)], tangents(NEARBY), speed * 2.0**-14)
+    here, near = [x[None] for x in batch.point(case)], speed * 2.0**-14
+    to_a, to_b, to_both = (slope(here, along, speed * 2.0**-21) for along in (a, b, both))
+    convex, concave = _bent(to_a + to_b - to_both, (to_a, to_b, to_both))
+    around = moved_by(here, tangents(NEARBY), near)
     same = [np.broadcast_to(t[case, probe], (NEARBY, *t.shape[2:])) for t in batch.tangents]
     sampled = np.sort(slope(around, same, speed * 2.0**-28), axis=0)
     small = 1e-4 * float(np.max(np.abs(sampled), initial=0.0))
@@ -132,11 +131,16 @@ def _among_samples(subject: Subject, study: Study, at: tuple[int, int, int | Non
     excused = among & (different > 2) & ~((convex | concave) & (different <= FEW))
     if not np.any(excused & (convex | concave)):
         return excused
-    starts, along = moved_by([x[None] for x in batch.point(case)], tangents(PIECES), speed * 2.0**-14), tangents(PIECES)
-    step = speed * 2.0**-14 * PIECE
+    starts, along, step = moved_by(here, tangents(PIECES), near), tangents(PIECES), near * PIECE
     first, then = slope(starts, along, step), slope(moved_by(starts, along, step), along, step)
-    slack = 1e-5 * float(np.max(np.abs([first, then]), initial=0.0))
-    return excused & ~(convex & np.all(then - first >= -slack, axis=0)) & ~(concave & np.all(then - first <= slack, axis=0))
+    convex_nearby, concave_nearby = _bent(then - first, (first, then))
+    return excused & ~(convex & convex_nearby) & ~(concave & concave_nearby)
+
+
+def _bent(bends: Floats, slopes: Sequence[Floats]) -> tuple[Bools, Bools]:
+    """Which entries never bend downwards, and which never upwards, but for a rounding of the slopes that they are differences of."""
+    slack = 1e-5 * float(np.max(np.abs(slopes), initial=0.0))
+    return np.all(bends >= -slack, axis=0), np.all(bends <= slack, axis=0)
 
 
 def more_directions(subject: Subject, batch: Batch, rng: np.random.Generator) -> Batch:
